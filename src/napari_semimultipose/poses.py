@@ -1,0 +1,457 @@
+"""The two pose types that travel through the whole program: `Skeleton` and `Poses`.
+
+Coordinates are (x, y) in pixels, x to the right and y down, and pixel centres are integers:
+the centre of the top left pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from pathlib import PurePath
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+class Visibility(IntEnum):
+    """Visibility of a keypoint, with the numbers of the COCO format."""
+
+    ABSENT = 0
+    OCCLUDED = 1
+    VISIBLE = 2
+
+
+class Source(IntEnum):
+    """Where the coordinates of an instance come from."""
+
+    HUMAN = 0
+    PREDICTED = 1
+    PROPAGATED = 2
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Names of the keypoints of one animal, the lines between them and the mirrored pairs.
+
+    Parameters
+    ----------
+    keypoints : tuple of str
+        K distinct, non-empty names.
+    edges : tuple of (int, int)
+        Pairs of keypoint indices to draw as lines.
+    symmetry : tuple of (int, int)
+        Pairs of keypoint indices that trade places when the picture is mirrored.
+    name : str
+        Name of the kind of animal.
+    """
+
+    keypoints: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...] = ()
+    symmetry: tuple[tuple[int, int], ...] = ()
+    name: str = "animal"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keypoints", tuple(str(k) for k in self.keypoints))
+        for what in ("edges", "symmetry"):
+            pairs = tuple((int(a), int(b)) for a, b in getattr(self, what))
+            object.__setattr__(self, what, pairs)
+            for a, b in pairs:
+                if not (0 <= a < len(self) and 0 <= b < len(self)) or a == b:
+                    raise ValueError(
+                        f"skeleton {what}: ({a}, {b}) is no pair of two of the {len(self)} keypoints"
+                    )
+        if not self.keypoints or not all(self.keypoints):
+            raise ValueError("a skeleton needs at least one keypoint, and every keypoint a name")
+        if len(set(self.keypoints)) != len(self.keypoints):
+            twice = sorted({k for k in self.keypoints if self.keypoints.count(k) > 1})
+            raise ValueError(f"keypoint names occur twice: {', '.join(twice)}")
+        ends = [i for pair in self.symmetry for i in pair]
+        if len(set(ends)) != len(ends):
+            raise ValueError("a keypoint can be in one symmetric pair only")
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    @property
+    def mirror_index(self) -> IntArray:
+        """Index array [K] that puts the keypoints of a mirrored picture back in order."""
+        index = np.arange(len(self))
+        for a, b in self.symmetry:
+            index[[a, b]] = b, a
+        return index
+
+    def with_guessed_symmetry(self) -> Skeleton:
+        """Return a copy whose symmetric pairs are guessed from the names, unless it has pairs.
+
+        Two names are a pair when one becomes the other by replacing *left* with *right*, or an L
+        with an R that stands at the border of a word (``wingL``, ``L_ear``, ``legL4``, ``Lant``).
+        """
+        if self.symmetry:
+            return self
+        where = {k: i for i, k in enumerate(self.keypoints)}
+        pairs: list[tuple[int, int]] = []
+        taken: set[int] = set()
+        for i, keypoint in enumerate(self.keypoints):
+            for other in _mirrored_names(keypoint):
+                j = where.get(other)
+                if j is not None and i not in taken and j not in taken:
+                    pairs.append((i, j))
+                    taken |= {i, j}
+        return replace(self, symmetry=tuple(pairs))
+
+
+def _mirrored_names(name: str) -> Iterable[str]:
+    """Names that `name`, taken as a name of the left side, may have on the right side."""
+    for left, right in (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT")):
+        if left in name:
+            yield name.replace(left, right)
+    for m in re.finditer(r"L(?![A-Z])|(?<![A-Za-z])l(?![A-Za-z])|L(?=[A-Z][A-Za-z]*$)", name):
+        yield name[: m.start()] + ("R" if m.group() == "L" else "r") + name[m.end() :]
+
+
+@dataclass(frozen=True)
+class Video:
+    """Reference to the frames that poses belong to; it opens nothing.
+
+    Parameters
+    ----------
+    path : str
+        Video file, image folder, or any name when the frames live in memory.
+    images : tuple of str
+        For a list of images: their file names in frame order, relative to `path` or absolute.
+    shape : (int, int), optional
+        Height and width in pixels, when known.
+    """
+
+    path: str = ""
+    images: tuple[str, ...] = ()
+    shape: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return PurePath(self.path).name
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """Annotations or predictions of several animals on frames of one or more videos.
+
+    F frames, N instance slots a frame, K keypoints. A slot without any keypoint is empty. The
+    order of the slots of a frame carries no meaning: identity over time is `track`.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        Names of the K keypoints.
+    xy : array [F, N, K, 2]
+        Positions in px; NaN where the keypoint is absent.
+    frame : array [F] of int
+        Index of the frame in its video.
+    score : array [F, N, K], optional
+        Confidence of a keypoint in 0..1; 1 where present by default.
+    instance_score : array [F, N], optional
+        Confidence of an instance in 0..1; 1 where present by default.
+    track : array [F, N] of int, optional
+        Index of the animal, -1 for none (default).
+    visible : array [F, N, K] of int, optional
+        `Visibility`; by default VISIBLE where `xy` is finite. Where ABSENT, `xy` becomes NaN.
+    source : array [F, N] of int, optional
+        `Source`; HUMAN by default.
+    video : array [F] of int, optional
+        Index into `videos`; 0 by default.
+    videos : tuple of Video
+        What the frames belong to; one unnamed video by default.
+    track_names : tuple of str
+        Names of the tracks; may be shorter than the number of tracks.
+    """
+
+    skeleton: Skeleton
+    xy: FloatArray
+    frame: IntArray
+    score: FloatArray = field(default=None)  # type: ignore[assignment]  # filled below
+    instance_score: FloatArray = field(default=None)  # type: ignore[assignment]
+    track: IntArray = field(default=None)  # type: ignore[assignment]
+    visible: NDArray[np.int8] = field(default=None)  # type: ignore[assignment]
+    source: NDArray[np.int8] = field(default=None)  # type: ignore[assignment]
+    video: IntArray = field(default=None)  # type: ignore[assignment]
+    videos: tuple[Video, ...] = (Video(),)
+    track_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        xy = np.array(self.xy, dtype=np.float64)
+        if xy.ndim != 4 or xy.shape[2:] != (len(self.skeleton), 2):
+            raise ValueError(
+                f"xy must have the shape [frames, instances, {len(self.skeleton)}, 2], got {list(xy.shape)}"
+            )
+        f, n, k, _ = xy.shape
+        finite = np.isfinite(xy).all(-1)
+        visible = _filled(self.visible, (f, n, k), np.int8, "visible", Visibility.VISIBLE)
+        visible = np.where(finite, visible, Visibility.ABSENT).astype(np.int8)
+        xy[visible == Visibility.ABSENT] = np.nan
+        present = (visible > 0).any(-1)
+        score = _filled(self.score, (f, n, k), np.float64, "score", 1.0)
+        instance_score = _filled(self.instance_score, (f, n), np.float64, "instance_score", 1.0)
+        videos = tuple(self.videos) or (Video(),)
+        video = _filled(self.video, (f,), np.int64, "video", 0)
+        if f and not (0 <= video.min() and video.max() < len(videos)):
+            raise ValueError(f"video must index the {len(videos)} videos")
+        track = _filled(self.track, (f, n), np.int64, "track", -1)
+        frame = _filled(self.frame, (f,), np.int64, "frame", 0)
+        if f and frame.min() < 0:
+            raise ValueError("frame indices must not be negative")
+        values = {
+            "xy": xy,
+            "visible": visible,
+            "score": np.where(visible > 0, score, 0.0),
+            "instance_score": np.where(present, instance_score, 0.0),
+            "track": np.where(present, track, -1),
+            "source": _filled(self.source, (f, n), np.int8, "source", Source.HUMAN),
+            "frame": frame,
+            "video": video,
+            "videos": videos,
+            "track_names": tuple(self.track_names),
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    # ---------------------------------------------------------------- making
+
+    @classmethod
+    def empty(cls, skeleton: Skeleton, videos: Sequence[Video] = ()) -> Poses:
+        """Poses without any frame."""
+        return cls(
+            skeleton, np.zeros((0, 0, len(skeleton), 2)), np.zeros(0, int), videos=tuple(videos)
+        )
+
+    @classmethod
+    def from_instances(
+        cls,
+        skeleton: Skeleton,
+        frame: ArrayLike,
+        xy: ArrayLike,
+        *,
+        video: ArrayLike | None = None,
+        score: ArrayLike | None = None,
+        instance_score: ArrayLike | None = None,
+        track: ArrayLike | None = None,
+        visible: ArrayLike | None = None,
+        source: ArrayLike | None = None,
+        videos: Sequence[Video] = (),
+        track_names: Sequence[str] = (),
+        empty_frames: Iterable[tuple[int, int]] = (),
+    ) -> Poses:
+        """Build the dense table from a flat list of M instances.
+
+        Parameters
+        ----------
+        frame, video : arrays [M] of int
+            Where each instance belongs. Frames are sorted by (video, frame) in the result; within
+            a frame the instances keep their order.
+        xy : array [M, K, 2]
+            Positions in px.
+        score, visible : arrays [M, K], optional
+        instance_score, track, source : arrays [M], optional
+            As in the class, one entry an instance.
+        empty_frames : iterable of (video, frame)
+            Frames that were looked at and hold no animal; they become rows without instances.
+        """
+        k = len(skeleton)
+        points = np.asarray(xy, dtype=np.float64).reshape(-1, k, 2)
+        m = len(points)
+        frames = np.asarray(frame, dtype=np.int64).reshape(m)
+        clips = np.zeros(m, np.int64) if video is None else np.asarray(video, np.int64).reshape(m)
+        extra = np.array(sorted(set(empty_frames)), np.int64).reshape(-1, 2)
+        keys = np.concatenate([np.stack([clips, frames], 1), extra])
+        rows, inverse = np.unique(keys, axis=0, return_inverse=True)
+        row = inverse.reshape(-1)[:m]
+        order = np.argsort(row, kind="stable")
+        slot = np.zeros(m, np.int64)
+        first = np.searchsorted(row[order], np.arange(len(rows)))
+        slot[order] = np.arange(m) - first[row[order]]
+        n = int(slot.max()) + 1 if m else 0
+
+        def spread(value: ArrayLike | None, tail: tuple[int, ...], fill: float) -> NDArray | None:
+            if value is None:
+                return None
+            flat = np.asarray(value).reshape((m, *tail))
+            out = np.full((len(rows), n, *tail), fill, dtype=flat.dtype)
+            out[row, slot] = flat
+            return out
+
+        dense = np.full((len(rows), n, k, 2), np.nan)
+        dense[row, slot] = points
+        return cls(
+            skeleton,
+            dense,
+            rows[:, 1],
+            score=spread(score, (k,), 0),
+            instance_score=spread(instance_score, (), 0),
+            track=spread(track, (), -1),
+            visible=spread(visible, (k,), 0),
+            source=spread(source, (), 0),
+            video=rows[:, 0],
+            videos=tuple(videos),
+            track_names=tuple(track_names),
+        )
+
+    def instances(self) -> dict[str, NDArray]:
+        """Flat view of the M present instances: the arguments of `from_instances`, as a dict.
+
+        Keys: ``frame, video, track, source, instance_score`` [M], ``score, visible`` [M, K], ``xy``
+        [M, K, 2], and ``row, slot`` [M], the place in the dense arrays.
+        """
+        row, slot = np.nonzero(self.present)
+        return {
+            "row": row,
+            "slot": slot,
+            "frame": self.frame[row],
+            "video": self.video[row],
+            **{
+                name: getattr(self, name)[row, slot]
+                for name in ("xy", "score", "visible", "instance_score", "track", "source")
+            },
+        }
+
+    # ------------------------------------------------------------- properties
+
+    def __len__(self) -> int:
+        """Return the number of frames F."""
+        return len(self.frame)
+
+    def __repr__(self) -> str:
+        return (
+            f"Poses({len(self)} frames, {self.n_instances} instances, "
+            f"{len(self.skeleton)} keypoints, {len(self.videos)} videos)"
+        )
+
+    @property
+    def present(self) -> BoolArray:
+        """Which slots [F, N] hold an animal."""
+        return (self.visible > 0).any(-1)
+
+    @property
+    def n_instances(self) -> int:
+        """Number of animals, summed over the frames."""
+        return int(self.present.sum())
+
+    @property
+    def boxes(self) -> FloatArray:
+        """Boxes [F, N, 4] around the keypoints: x0, y0, x1, y1 in px, NaN for empty slots."""
+        if self.xy.size == 0:
+            return np.full((*self.xy.shape[:2], 4), np.nan)
+        gone = np.isnan(self.xy)
+        low = np.where(gone, np.inf, self.xy).min(2)
+        high = np.where(gone, -np.inf, self.xy).max(2)
+        box = np.concatenate([low, high], -1)
+        box[~self.present] = np.nan
+        return box
+
+    @property
+    def animal_size_px(self) -> float:
+        """Median over the instances with two or more keypoints of the longer side of their box.
+
+        NaN when no instance has an extent.
+        """
+        box = self.boxes
+        side = np.maximum(box[..., 2] - box[..., 0], box[..., 3] - box[..., 1])
+        side = side[(self.visible > 0).sum(-1) > 1]
+        side = side[side > 0]
+        return float(np.median(side)) if side.size else float("nan")
+
+    def image_name(self, row: int) -> str | None:
+        """Name of the image of a row, or None when its video is not a list of images."""
+        images = self.videos[self.video[row]].images
+        index = int(self.frame[row])
+        return images[index] if index < len(images) else None
+
+    def rows(self, video: int = 0) -> dict[int, int]:
+        """Map from frame index to row for one video."""
+        return {int(self.frame[i]): int(i) for i in np.flatnonzero(self.video == video)}
+
+    # ------------------------------------------------------------- selections
+
+    def select(self, rows: ArrayLike) -> Poses:
+        """Return the poses of some rows (indices or a mask [F]); videos and tracks are kept."""
+        index = np.asarray(rows)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
+        index = index.astype(np.int64).reshape(-1)
+        return replace(
+            self,
+            **{
+                name: getattr(self, name)[index]
+                for name in (
+                    "xy",
+                    "frame",
+                    "score",
+                    "instance_score",
+                    "track",
+                    "visible",
+                    "source",
+                    "video",
+                )
+            },
+        )
+
+    def keep(self, mask: ArrayLike) -> Poses:
+        """Return the poses with only the slots of `mask` [F, N]; the rows stay, slots are packed."""
+        wanted = np.asarray(mask, bool) & self.present
+        flat = self.instances()
+        chosen = wanted[flat["row"], flat["slot"]]
+        order = np.lexsort((self.frame, self.video))
+        flat = {name: value[chosen] for name, value in flat.items() if name not in ("row", "slot")}
+        return Poses.from_instances(
+            self.skeleton,
+            **flat,
+            videos=self.videos,
+            track_names=self.track_names,
+            empty_frames=zip(self.video[order].tolist(), self.frame[order].tolist(), strict=True),
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[Poses]) -> Poses:
+        """Join poses of one skeleton; equal videos are merged, rows are sorted by video and frame.
+
+        Track indices are kept as they are: the parts must use one numbering.
+        """
+        if not parts:
+            raise ValueError("nothing to concatenate")
+        skeleton = parts[0].skeleton
+        if any(p.skeleton.keypoints != skeleton.keypoints for p in parts):
+            raise ValueError("poses of different skeletons cannot be concatenated")
+        videos = list(dict.fromkeys(v for p in parts for v in p.videos))
+        flats: list[dict[str, NDArray]] = []
+        seen: set[tuple[int, int]] = set()
+        for part in parts:
+            place = np.array([videos.index(v) for v in part.videos], np.int64)
+            flat = part.instances()
+            flat["video"] = place[flat["video"]]
+            flats.append(flat)
+            seen |= set(zip(place[part.video].tolist(), part.frame.tolist(), strict=True))
+        names = [key for key in flats[0] if key not in ("row", "slot")]
+        return Poses.from_instances(
+            skeleton,
+            **{key: np.concatenate([flat[key] for flat in flats]) for key in names},
+            videos=videos,
+            track_names=max((p.track_names for p in parts), key=len),
+            empty_frames=seen,
+        )
+
+
+def _filled(
+    value: ArrayLike | None, shape: tuple[int, ...], dtype: type, name: str, default: float
+) -> NDArray:
+    if value is None:
+        return np.full(shape, default, dtype)
+    array = np.array(value, dtype=dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have the shape {list(shape)}, got {list(array.shape)}")
+    return array
