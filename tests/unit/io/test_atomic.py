@@ -7,7 +7,7 @@ import pytest
 from napari_semimultipose.io.atomic import replace_file, replace_folder
 
 
-class DiskTrouble(Exception):
+class DiskTroubleError(Exception):
     pass
 
 
@@ -18,13 +18,13 @@ def names(folder):
 def fail_in_file(target):
     with replace_file(target) as path:
         path.write_text("half")
-        raise DiskTrouble
+        raise DiskTroubleError
 
 
 def fail_in_folder(target):
     with replace_folder(target) as path:
         (path / "fresh.txt").write_text("half")
-        raise DiskTrouble
+        raise DiskTroubleError
 
 
 def test_a_file_is_created_with_its_folders(tmp_path):
@@ -41,7 +41,7 @@ def test_a_file_is_created_with_its_folders(tmp_path):
 def test_the_old_file_stays_when_the_block_fails(tmp_path):
     target = tmp_path / "labels.csv"
     target.write_text("old")
-    with pytest.raises(DiskTrouble):
+    with pytest.raises(DiskTroubleError):
         fail_in_file(target)
     assert target.read_text() == "old"
     assert names(tmp_path) == ["labels.csv"]
@@ -91,7 +91,7 @@ def test_the_old_folder_stays_when_the_block_fails(tmp_path):
     target = tmp_path / "project"
     target.mkdir()
     (target / "kept.txt").write_text("old")
-    with pytest.raises(DiskTrouble):
+    with pytest.raises(DiskTroubleError):
         fail_in_folder(target)
     assert names(tmp_path) == ["project", "project/kept.txt"]
 
@@ -104,11 +104,11 @@ def test_the_old_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypa
 
     def fail_for_fresh(self, destination):
         if (self / "fresh.txt").exists():
-            raise DiskTrouble
+            raise DiskTroubleError
         return rename(self, destination)
 
     monkeypatch.setattr(Path, "replace", fail_for_fresh)
-    with pytest.raises(DiskTrouble), replace_folder(target) as path:
+    with pytest.raises(DiskTroubleError), replace_folder(target) as path:
         (path / "fresh.txt").write_text("new")
     assert names(tmp_path) == ["project", "project/kept.txt"]
 
