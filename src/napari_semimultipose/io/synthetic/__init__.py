@@ -1,0 +1,1 @@
+"""Synthetic recordings with known poses: bodies, motion and picture of articulated animals."""
