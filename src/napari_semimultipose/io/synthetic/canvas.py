@@ -75,16 +75,17 @@ class Canvas:
         self.channels = channels
         # No window is wider than this, so one that touches the image lies inside the padding.
         self.margin = int(0.75 * length_px) + 16
-        self.background = self._grey(
-            _ground((size[0] + 2 * self.margin, size[1] + 2 * self.margin), rng)
-        )
-        self.textures = self._grey(_textures(look, rng))
+        padded = (size[0] + 2 * self.margin, size[1] + 2 * self.margin)
+        # Channels come first while painting: numpy is slow where the last axis is short.
+        self.background = _channels_first(self._grey(_ground(padded, rng)))
+        self.n_ellipses = len(look.ellipse_colour)
+        self.textures = _channels_first(self._grey(_textures(look, rng))).reshape(channels, -1)
         shade = rng.uniform(0.8, 1.2, (LOOKS, 1, 1)) * np.ones((1, len(look.segment_colour), 3))
         colour = np.asarray(look.segment_colour, np.float32)[None] * shade
         self.segment_colour = self._grey(colour.astype(np.float32))
         self.segment_width = np.asarray(look.segment_width)
         grain = rng.standard_normal((size[0] + 61, size[1] + 67), dtype=np.float32)
-        self.grain = grain[..., None] * np.float32(noise)
+        self.grain = grain * np.float32(noise)
         self.drift = rng.uniform(0, 2 * np.pi, 3)
 
     def _grey(self, colour: Image) -> Image:
@@ -114,16 +115,16 @@ class Canvas:
         canvas = self.background.copy()
         if len(figure.ellipses):
             self._paint_animals(canvas, figure, looks)
-        picture = canvas[self.margin :, self.margin :][:height, :width]
+        picture = canvas[:, self.margin :, self.margin :][:, :height, :width]
         a, b, c = np.sin(time * np.array([0.011, 0.0073, 0.0051]) + self.drift)
         column = np.linspace(-0.07 * a, 0.07 * a, width, dtype=np.float32)
         row = np.linspace(-0.07 * b, 0.07 * b, height, dtype=np.float32)
         light = row[:, None] + (column + np.float32(1.0 + 0.05 * c))
-        picture = picture * light[..., None]
+        picture = picture * light
         dy, dx = rng.integers(0, 61), rng.integers(0, 67)
         picture += self.grain[dy : dy + height, dx : dx + width]
         np.clip(picture, 0, 255, out=picture)
-        return picture.astype(np.uint8)
+        return np.ascontiguousarray(np.moveaxis(picture.astype(np.uint8), 0, -1))
 
     def _paint_animals(self, canvas: Image, figure: Figure, looks: NDArray[np.int64]) -> None:
         animals, n_ellipses = figure.ellipses.shape[:2]
@@ -139,7 +140,7 @@ class Canvas:
         reach = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=-1) / 2 + half.max(-1) + 1
         lines = _Windows.around(ends.mean(1), reach)
         line_alpha = _capsules(ends, half, lines)
-        line_colour = self.segment_colour[looks].reshape(-1, self.channels)
+        line_colour = self.segment_colour[looks].reshape(-1, self.channels, 1, 1)
         for animal in range(animals):
             ellipses = range(animal * n_ellipses, (animal + 1) * n_ellipses)
             for i in ellipses:
@@ -153,33 +154,39 @@ class Canvas:
             for i in ellipses:
                 target = self._cut(canvas, windows, i)
                 if target is not None:
-                    target += alpha[i] * (colour[i] - target)
+                    target += alpha[i] * (colour[:, i] - target)
 
     def _cut(self, canvas: Image, windows: _Windows, i: int) -> Image | None:
         """Return the part of the padded canvas under a window, or None when it is out of sight."""
         x, y = int(windows.x0[i]) + self.margin, int(windows.y0[i]) + self.margin
         side = windows.side
-        inside = x >= 0 and y >= 0 and y + side <= canvas.shape[0] and x + side <= canvas.shape[1]
-        return canvas[y : y + side, x : x + side] if inside else None
+        inside = x >= 0 and y >= 0 and y + side <= canvas.shape[1] and x + side <= canvas.shape[2]
+        return canvas[:, y : y + side, x : x + side] if inside else None
 
     def _ellipses(
         self, shapes: Floats, windows: _Windows, looks: NDArray[np.int64]
     ) -> tuple[Image, Image]:
-        """Opacity [M, P, P, 1] and colour [M, P, P, C] of textured, domed ellipses."""
+        """Opacity [M, P, P] and colour [C, M, P, P] of textured, domed ellipses."""
         u, v, radius, edge = _ellipse_coordinates(shapes, windows)
-        alpha = np.clip((1 - radius) * edge + 0.5, 0, 1)[..., None]
+        alpha = np.clip((1 - radius) * edge + 0.5, 0, 1)
         place = np.float32(_TEXTURE / 2)
         column = np.clip((u + 1) * place, 0, _TEXTURE - 1).astype(np.intp)
         row = np.clip((v + 1) * place, 0, _TEXTURE - 1).astype(np.intp)
-        kind = np.tile(np.arange(self.textures.shape[1]), len(shapes) // self.textures.shape[1])
-        colour = self.textures[looks[:, None, None], kind[:, None, None], row, column]
+        kind = np.tile(np.arange(self.n_ellipses), len(shapes) // self.n_ellipses)
+        texture = (looks * self.n_ellipses + kind)[:, None, None]
+        colour = self.textures.take((texture * _TEXTURE + row) * _TEXTURE + column, axis=1)
         angle = shapes[:, 2].astype(np.float32)[:, None, None]
         cos, sin = np.cos(angle), np.sin(angle)
         lit = (u * cos - v * sin) * _LIGHT[0] + (u * sin + v * cos) * _LIGHT[1]
         dome = np.sqrt(np.clip(1 - radius * radius, 0, 1))
         gloss = np.clip(0.55 * lit + 0.85 * dome - 0.62, 0, 1)
-        shade = (0.55 + 0.40 * dome + 0.22 * lit)[..., None]
-        return alpha, colour * shade + (170 * gloss * gloss)[..., None]
+        colour *= 0.55 + 0.40 * dome + 0.22 * lit
+        colour += 170 * gloss * gloss
+        return alpha, colour
+
+
+def _channels_first(image: Image) -> Image:
+    return np.ascontiguousarray(np.moveaxis(image, -1, 0))
 
 
 def _ellipse_coordinates(shapes: Floats, windows: _Windows) -> tuple[Image, Image, Image, Image]:
@@ -193,15 +200,15 @@ def _ellipse_coordinates(shapes: Floats, windows: _Windows) -> tuple[Image, Imag
 
 
 def _shadow(shapes: Floats, windows: _Windows) -> Image:
-    """Factor [M, P, P, 1] that darkens what lies under the shifted, soft ellipses."""
+    """Factor [M, P, P] that darkens what lies under the shifted, soft ellipses."""
     moved = shapes.copy()
     moved[:, :2] += _SHADOW_PX
     _, _, radius, edge = _ellipse_coordinates(moved, windows)
-    return (1 - 0.32 * np.clip((1 - radius) * edge / 5 + 0.5, 0, 1))[..., None]
+    return 1 - np.float32(0.32) * np.clip((1 - radius) * edge / 5 + 0.5, 0, 1)
 
 
 def _capsules(ends: Floats, half: Floats, windows: _Windows) -> Image:
-    """Opacity [M, P, P, 1] of thick lines whose half width changes along them."""
+    """Opacity [M, P, P] of thick lines whose half width changes along them."""
     x0, y0, x1, y1 = (ends[:, i, j].astype(np.float32) for i in (0, 1) for j in (0, 1))
     dx, dy = (x1 - x0)[:, None, None], (y1 - y0)[:, None, None]
     px, py = windows.x - x0[:, None, None], windows.y - y0[:, None, None]
@@ -210,7 +217,7 @@ def _capsules(ends: Floats, half: Floats, windows: _Windows) -> Image:
     first, last = (half[:, i].astype(np.float32)[:, None, None] for i in (0, 1))
     thick = first + along * (last - first)
     alpha: Image = np.clip(thick + 0.5 - np.sqrt(gap_x * gap_x + gap_y * gap_y), 0, 1)
-    return alpha[..., None]
+    return alpha
 
 
 def _octaves(size: tuple[int, int], scales: dict[float, float], rng: np.random.Generator) -> Image:
@@ -238,7 +245,7 @@ def _ground(size: tuple[int, int], rng: np.random.Generator) -> Image:
     tone = rng.uniform(-45, 40, (pebbles, 1)) + rng.uniform(-8, 8, (pebbles, 3))
     spots = _Windows.around(pebble[:, :2], pebble[:, 3] + 1)
     _, _, radius, edge = _ellipse_coordinates(pebble, spots)
-    _add(ground, spots, np.clip((1 - radius) * edge + 0.5, 0, 1)[..., None], tone)
+    _add(ground, spots, np.clip((1 - radius) * edge + 0.5, 0, 1), tone)
     start = rng.uniform(0, [size[1], size[0]], (fibres, 2))
     angle, length = rng.uniform(0, 2 * np.pi, fibres), rng.uniform(6, 22, fibres)
     end = start + length[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -254,7 +261,7 @@ def _add(ground: Image, windows: _Windows, alpha: Image, tone: Floats) -> None:
     for i in range(len(alpha)):
         x, y, side = int(windows.x0[i]), int(windows.y0[i]), windows.side
         if x >= 0 and y >= 0 and y + side <= ground.shape[0] and x + side <= ground.shape[1]:
-            ground[y : y + side, x : x + side] += alpha[i] * tone[i].astype(np.float32)
+            ground[y : y + side, x : x + side] += alpha[i][..., None] * tone[i].astype(np.float32)
 
 
 def _textures(look: Look, rng: np.random.Generator) -> Image:
@@ -263,7 +270,7 @@ def _textures(look: Look, rng: np.random.Generator) -> Image:
     v, u = centre[:, None], centre[None, :]
     textures = np.empty((LOOKS, len(look.ellipse_colour), _TEXTURE, _TEXTURE, 3), np.float32)
     for individual in range(LOOKS):
-        shade = rng.uniform(0.75, 1.2) * rng.uniform(0.88, 1.12, 3)
+        shade = rng.uniform(0.75, 1.2) * rng.uniform(0.92, 1.08, 3)
         for e, (colour, pattern) in enumerate(
             zip(look.ellipse_colour, look.ellipse_pattern, strict=True)
         ):

@@ -73,7 +73,7 @@ def walk(n_frames: int, lengths: Floats, size: tuple[int, int], rng: np.random.G
         step = (pace[t] * scale)[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
         here = here + step
         # Beyond the inner box an animal turns towards the middle, the harder the further out.
-        out = np.clip(np.abs(here - middle) / room - 0.80, 0.0, 0.6).max(-1)
+        out = np.clip(np.abs(here - middle) / room - 0.74, 0.0, 0.6).max(-1)
         home = np.arctan2(middle[1] - here[:, 1], middle[0] - here[:, 0])
         other = np.roll(here, 1, axis=0) - here
         visit = np.arctan2(other[:, 1], other[:, 0])
