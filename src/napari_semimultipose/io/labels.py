@@ -1,0 +1,216 @@
+"""Labels in, labels out: one function that reads any format, one that writes it, one table.
+
+The formats themselves live in modules of their own, which are imported when they are needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
+from napari_semimultipose.io.atomic import replace_file, replace_folder
+from napari_semimultipose.poses import Poses
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A labels format.
+
+    Parameters
+    ----------
+    name : str
+        What `read_poses` and `write_poses` take as `format`.
+    title : str
+        The name that people use.
+    suffixes : tuple of str
+        Endings of its files, the usual one first.
+    reads, writes : bool
+        What can be done with it.
+    holds : str
+        What a file keeps.
+    loses : str
+        What it cannot keep; `write_poses` says so whenever it happens.
+    module : str
+        Where its `read` and `write` live.
+    folder : bool
+        Whether it is a folder rather than a file.
+    """
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    reads: bool
+    writes: bool
+    holds: str
+    loses: str
+    module: str
+    folder: bool = False
+
+
+FORMATS: dict[str, Format] = {
+    f.name: f
+    for f in (
+        Format(
+            "sleap",
+            "SLEAP",
+            (".slp",),
+            True,
+            True,
+            "everything; several videos, image lists, embedded images",
+            "scores of human labels",
+            "sleap",
+        ),
+        Format(
+            "coco",
+            "COCO keypoints",
+            (".json",),
+            True,
+            True,
+            "everything; image lists, and frames of recordings by number",
+            "nothing, but other programs ignore tracks, symmetry and keypoint scores",
+            "coco",
+        ),
+    )
+}
+
+
+def read_poses(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    frames_root: str | os.PathLike[str] | None = None,
+    category: str | None = None,
+) -> Poses:
+    """Read labels or predictions of any known format.
+
+    Parameters
+    ----------
+    path : path
+        A file, or the folder of a format that is a folder.
+    format : str, optional
+        A name of `FORMATS`; found from the suffix and the content by default.
+    frames_root : path, optional
+        Folder that the image names of the file start from; the folder of the file by default.
+    category : str, optional
+        For COCO files of several kinds of animals: the one to read. By default all are read, and
+        their keypoints are joined by name.
+
+    Returns
+    -------
+    Poses
+        Image names are as written in the file, frames are numbered from 0.
+
+    Raises
+    ------
+    LabelsError
+        When the file is missing, of an unknown or unexpected kind, empty or damaged.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise LabelsError(f"{place} does not exist")
+    if place.is_file() and place.stat().st_size == 0:
+        raise LabelsError(f"{place} is empty: nothing was ever written to it, or the copy failed")
+    known = FORMATS[detect_format(place)] if format is None else _format(format)
+    if not known.reads:
+        raise LabelsError(f"{known.title} can be written, but not read")
+    root = None if frames_root is None else Path(frames_root)
+    options: dict[str, Any] = {}
+    if category is not None:
+        if known.name != "coco":
+            raise LabelsError(f"{known.title} has no categories to choose from")
+        options["category"] = category
+    reader: Callable[..., Poses] = _module(known).read
+    try:
+        return reader(place, root, **options)
+    except SemiMultiPoseError:
+        raise
+    except (OSError, EOFError) as error:
+        raise LabelsError(
+            f"{place} cannot be read as {known.title}: {error}. It may be cut off or damaged; "
+            "take another copy of it."
+        ) from error
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise LabelsError(
+            f"{place} cannot be read as {known.title}: {type(error).__name__}: {error}. "
+            f"Either it is damaged, or it is of another format: {_choices('reads')}."
+        ) from error
+
+
+def write_poses(
+    poses: Poses, path: str | os.PathLike[str], *, format: str | None = None
+) -> list[str]:
+    """Write labels or predictions; an old file stays as it was until the new one is complete.
+
+    Parameters
+    ----------
+    poses : Poses
+        What to write.
+    path : path
+        The file, or the folder of a format that is a folder.
+    format : str, optional
+        A name of `FORMATS`; found from the suffix by default.
+
+    Returns
+    -------
+    list of str
+        What the format could not hold, in words; empty when all of it is in the file.
+
+    Raises
+    ------
+    LabelsError
+        When the format is unknown, cannot be written, or cannot hold these poses at all.
+    """
+    place = Path(path)
+    known = _format_to_write(place) if format is None else _format(format)
+    if not known.writes:
+        raise LabelsError(f"{known.title} can be read, but not written: {_choices('writes')}")
+    writer: Callable[..., list[str]] = _module(known).write
+    options = {"target": place} if known.name == "sleap" and place.is_file() else {}
+    try:
+        with (replace_folder if known.folder else replace_file)(place) as fresh:
+            return writer(poses, fresh, **options)
+    except SemiMultiPoseError:
+        raise
+    except OSError as error:
+        raise LabelsError(f"{place} cannot be written: {error}") from error
+
+
+def detect_format(path: Path) -> str:
+    """Name of the format of a file or folder, from its suffix and its content."""
+    suffix = path.suffix.lower()
+    if suffix == ".slp":
+        return "sleap"
+    if suffix == ".json":
+        return "coco"
+    raise LabelsError(f"{path} is of no known labels format: {_choices('reads')}")
+
+
+def _format_to_write(path: Path) -> Format:
+    for known in FORMATS.values():
+        if known.writes and path.name.lower().endswith(known.suffixes):
+            return known
+    raise LabelsError(f"no labels format is known by the name {path.name}: {_choices('writes')}")
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise LabelsError(f"there is no labels format {name!r}; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def _choices(verb: str) -> str:
+    """List the formats that can be read or written."""
+    fit = (f for f in FORMATS.values() if getattr(f, verb))
+    return "known are " + ", ".join(f"{f.title} ({', '.join(f.suffixes)})" for f in fit)
+
+
+def _module(known: Format) -> Any:
+    return importlib.import_module(f"napari_semimultipose.io.{known.module}")

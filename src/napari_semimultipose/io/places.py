@@ -1,0 +1,84 @@
+"""Names of places: embedded videos, image names, and which of two lists of names mean the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from napari_semimultipose.errors import LabelsError
+
+_MARK = "::"
+
+
+def embedded_place(file: str, dataset: str) -> str:
+    """Return the `Video.path` of a video that is stored inside an HDF5 file (``.pkg.slp``).
+
+    The form is ``FILE::DATASET``, for instance ``bees.pkg.slp::video0/video``.
+    """
+    return f"{file}{_MARK}{dataset}"
+
+
+def split_embedded(path: str) -> tuple[str, str] | None:
+    """Split ``FILE::DATASET`` into its parts; None for the path of an ordinary file."""
+    file, mark, dataset = path.rpartition(_MARK)
+    return (file, dataset) if mark and file and dataset else None
+
+
+def name_parts(name: str) -> tuple[str, ...]:
+    """Parts of a path as written on any system, without ``.`` and drive colons."""
+    return tuple(p for p in PurePosixPath(name.replace("\\", "/")).parts if p not in ("/", "."))
+
+
+def match_names(wanted: Sequence[str], have: Sequence[str]) -> list[int | None]:
+    r"""Find each name of `wanted` in `have`, as files are found when a folder has moved.
+
+    Names are the same when they are equal; else when one ends with all parts of the other
+    (``labeled/a.jpg`` and ``/data/labeled/a.jpg``); else when they share the longest tail of at
+    least the file name, and only one name of `have` does.
+
+    Parameters
+    ----------
+    wanted, have : sequences of str
+        Paths with ``/`` or ``\``, relative or absolute.
+
+    Returns
+    -------
+    list of int or None
+        For each wanted name the index into `have`, None when it is not there.
+
+    Raises
+    ------
+    LabelsError
+        When a name fits several of `have` equally well.
+    """
+    exact: dict[str, int] = {}
+    by_file: dict[str, list[int]] = defaultdict(list)
+    parts = [name_parts(name) for name in have]
+    for i, name in enumerate(have):
+        exact.setdefault(name, i)
+        if parts[i]:
+            by_file[parts[i][-1]].append(i)
+    found: list[int | None] = []
+    for name in wanted:
+        mine = name_parts(name)
+        if name in exact or not mine:
+            found.append(exact.get(name))
+            continue
+        common = {i: _common_tail(mine, parts[i]) for i in by_file.get(mine[-1], ())}
+        longest = max(common.values(), default=0)
+        best = [i for i, n in common.items() if n == longest]
+        if len({parts[i] for i in best}) > 1:
+            names = ", ".join(have[i] for i in best[:4])
+            raise LabelsError(
+                f"the image {name} could be any of: {names}. Write the names with their folders."
+            )
+        found.append(best[0] if best else None)
+    return found
+
+
+def _common_tail(a: Sequence[str], b: Sequence[str]) -> int:
+    n = 0
+    while n < min(len(a), len(b)) and a[-1 - n] == b[-1 - n]:
+        n += 1
+    return n

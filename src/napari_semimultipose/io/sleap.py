@@ -1,0 +1,403 @@
+"""SLEAP labels files (``.slp``, also with embedded images ``.pkg.slp``).
+
+sleap-io reads and writes the header (skeletons, videos, tracks); the tables of frames, instances
+and points are read and written here as whole arrays, which is what makes long recordings quick.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import sleap_io
+from numpy.typing import NDArray
+from sleap_io.io import slp
+from sleap_io.io.utils import read_hdf5_dataset
+
+from napari_semimultipose import __version__
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io.places import embedded_place, split_embedded
+from napari_semimultipose.io.skeletons import union_skeleton
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
+
+logger = logging.getLogger(__name__)
+
+# SLEAP itself gives keypoints that it never saw a made-up position and calls them not visible, so
+# a hidden keypoint with a position counts as occluded only in files that say so.
+_OCCLUDED_KEY, _OCCLUDED_MEANS = "occluded_keypoints", "not visible, complete, with a position"
+_PROPAGATED = "propagated"
+_UNNAMED = "unnamed video"  # SLEAP takes an empty name for images embedded in the labels file
+
+_FRAMES = np.dtype(
+    [
+        ("frame_id", "u8"),
+        ("video", "u4"),
+        ("frame_idx", "u8"),
+        ("instance_id_start", "u8"),
+        ("instance_id_end", "u8"),
+    ]
+)
+_INSTANCES = np.dtype(
+    [
+        ("instance_id", "i8"),
+        ("instance_type", "u1"),
+        ("frame_id", "u8"),
+        ("skeleton", "u4"),
+        ("track", "i4"),
+        ("from_predicted", "i8"),
+        ("score", "f4"),
+        ("point_id_start", "u8"),
+        ("point_id_end", "u8"),
+        ("tracking_score", "f4"),
+    ]
+)
+_POINTS = np.dtype([("x", "f8"), ("y", "f8"), ("visible", "?"), ("complete", "?")])
+_LINKS = np.dtype(
+    [("owner_type", "u1"), ("owner_id", "i8"), ("category_idx", "i4"), ("category_score", "f4")]
+)
+_PREDICTED_POINTS = np.dtype([*_POINTS.descr, ("score", "f8")])
+
+
+def read(path: Path, frames_root: Path | None = None) -> Poses:
+    """Read a SLEAP file.
+
+    Where a frame holds a user instance and the predicted instance it was made from (or one of the
+    same track), the user instance is kept. Keypoints that are not visible are absent, except in
+    files written by `write`, which keep the position of occluded ones. Scores are as written:
+    SLEAP's instance scores may exceed 1. Frames without instances are kept.
+
+    Parameters
+    ----------
+    path : path
+        The ``.slp`` file.
+    frames_root : path, optional
+        Not needed: a SLEAP file names its videos.
+    """
+    name = str(path)
+    with h5py.File(path, "r") as file:
+        if "metadata" not in file or "instances" not in file:
+            raise LabelsError(f"{path} is an HDF5 file, but no SLEAP labels file")
+        format_id = float(file["metadata"].attrs.get("format_id", 1.0))
+        metadata = slp.read_metadata(name, _hdf5_file=file)
+        provenance = slp.read_provenance(name, metadata, _hdf5_file=file)
+        skeletons = [_skeleton(s) for s in slp.read_skeletons(name, _hdf5_file=file)]
+        tracks = tuple(t.name for t in slp.read_tracks(name, _hdf5_file=file))
+        sleap_videos = slp.read_videos(name, open_backend=False, _hdf5_file=file)
+        negative = slp.read_negative_frames(name, _hdf5_file=file)
+        tables = {
+            key: read_hdf5_dataset(name, key, _hdf5_file=file)
+            for key in ("frames", "instances", "points", "pred_points")
+        }
+        propagated = _propagated(name, file)
+    if not skeletons:
+        raise LabelsError(f"{path} holds no skeleton, so its points have no names")
+    places = _video_places(sleap_videos, tables["frames"], negative)
+    frames, instances = tables["frames"], tables["instances"]
+    used = sorted(set(instances["skeleton"].astype(int).tolist())) or [0]
+    skeleton, where = union_skeleton([skeletons[i] for i in used])
+    xy, score, visible = _keypoints(
+        tables,
+        {i: where[n] for n, i in enumerate(used)},
+        len(skeleton),
+        _OCCLUDED_KEY in provenance,
+    )
+    if format_id < 1.1:  # the centre of the top left pixel was (0.5, 0.5)
+        xy -= 0.5
+
+    start = frames["instance_id_start"].astype(np.int64)
+    counts = frames["instance_id_end"].astype(np.int64) - start
+    order = np.repeat(start - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    row = np.repeat(np.arange(len(frames)), counts)
+    video = np.array([places[int(v)] for v in frames["video"]], np.int64)
+    frame = frames["frame_idx"].astype(np.int64)
+
+    human = instances["instance_type"][order] == 0
+    source = np.where(human, Source.HUMAN, Source.PREDICTED)
+    ids = instances["instance_id"][order].astype(np.int64)
+    source[np.isin(ids, propagated)] = Source.PROPAGATED
+    track = instances["track"][order].astype(np.int64)
+    keep = ~_replaced(instances["from_predicted"][order].astype(np.int64), ids, human, row, track)
+    score = np.where(human[:, None], 1.0, np.nan_to_num(score[order]))
+    instance_score = np.where(human, 1.0, np.nan_to_num(instances["score"][order]))
+    looked_at = {*zip(video.tolist(), frame.tolist(), strict=True)}
+    looked_at |= {(places[v], f) for v, f in negative}
+    return Poses.from_instances(
+        skeleton.with_guessed_symmetry(),
+        frame[row][keep],
+        xy[order][keep],
+        video=video[row][keep],
+        score=score[keep],
+        instance_score=instance_score[keep],
+        track=track[keep],
+        visible=visible[order][keep],
+        source=source[keep],
+        videos=[_video(v) for v in sleap_videos],
+        track_names=tracks,
+        empty_frames=looked_at,
+    )
+
+
+def _keypoints(
+    tables: dict[str, NDArray], where: dict[int, NDArray], k: int, occlusion: bool
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Spread the point tables into xy [M, K, 2], score [M, K], visible [M, K] of M instances."""
+    instances = tables["instances"]
+    m = len(instances)
+    xy = np.full((m, k, 2), np.nan)
+    score = np.ones((m, k))
+    visible = np.zeros((m, k), np.int8)
+    for kind, key in ((0, "points"), (1, "pred_points")):
+        points = tables[key]
+        for index, place in where.items():
+            chosen = np.flatnonzero(
+                (instances["instance_type"] == kind) & (instances["skeleton"] == index)
+            )
+            first = instances["point_id_start"][chosen].astype(np.int64)
+            last = instances["point_id_end"][chosen].astype(np.int64)
+            if (last - first != len(place)).any() or (last > len(points)).any():
+                raise LabelsError("an instance does not have the points of its skeleton")
+            block = points[first[:, None] + np.arange(len(place))]
+            at = chosen[:, None], place
+            xy[at] = np.stack([block["x"], block["y"]], -1)
+            seen = block["visible"].astype(bool)
+            hidden = ~seen & block["complete"].astype(bool) & occlusion
+            visible[at] = np.select(
+                [seen, hidden], [Visibility.VISIBLE, Visibility.OCCLUDED], Visibility.ABSENT
+            )
+            if kind == 1:
+                score[at] = block["score"]
+    return xy, score, visible
+
+
+def _replaced(
+    parent: NDArray, ids: NDArray, human: NDArray, row: NDArray, track: NDArray
+) -> NDArray:
+    """Mark the predicted instances that a user instance of the same frame stands for."""
+    replaced = np.isin(ids, parent[human & (parent >= 0)])
+    named = human & (track >= 0)
+    corrected = set(zip(row[named].tolist(), track[named].tolist(), strict=True))
+    if corrected:
+        pairs = zip(row.tolist(), track.tolist(), strict=True)
+        replaced |= np.fromiter((pair in corrected for pair in pairs), bool, len(row))
+    result: NDArray = replaced & ~human
+    return result
+
+
+def _skeleton(skeleton: Any) -> Skeleton:
+    names = [node.name for node in skeleton.nodes]
+    symmetry = {tuple(sorted(int(i) for i in pair)) for pair in skeleton.symmetry_inds}
+    return Skeleton(
+        tuple(names),
+        tuple((int(a), int(b)) for a, b in skeleton.edge_inds),
+        tuple((a, b) for a, b in sorted(symmetry)),
+        skeleton.name or "animal",
+    )
+
+
+def _video(video: Any) -> Video:
+    meta = video.backend_metadata
+    size = meta.get("shape")
+    shape = (int(size[1]), int(size[2])) if size is not None and len(size) == 4 else None
+    if isinstance(video.filename, list):
+        images = tuple(str(name) for name in video.filename)
+        folder = str(meta.get("image_folder", ""))
+        names = tuple(str(name) for name in meta.get("image_names", ()))
+        return (
+            Video(folder, names, shape) if len(names) == len(images) else Video("", images, shape)
+        )
+    path = "" if video.filename == _UNNAMED else str(video.filename)
+    return Video(embedded_place(path, meta["dataset"]) if meta.get("dataset") else path, (), shape)
+
+
+def _video_places(videos: list[Any], frames: NDArray, negative: set) -> dict[int, int]:
+    """Map the video numbers of the frames table to positions in the list of videos.
+
+    Packages of old SLEAP versions number the videos by their dataset (``video15/video``).
+    """
+    used = {int(v) for v in frames["video"]} | {v for v, _ in negative}
+    numbers = {i: i for i in range(len(videos))}
+    if not used <= numbers.keys() or any(v.backend_metadata.get("dataset") for v in videos):
+        for i, video in enumerate(videos):
+            group = str(video.backend_metadata.get("dataset") or "").split("/")[0]
+            if group.startswith("video") and group[5:].isdigit():
+                numbers[int(group[5:])] = i
+    if not used <= numbers.keys():
+        raise LabelsError(f"frames belong to video {max(used)}, but the file lists {len(videos)}")
+    return numbers
+
+
+def _propagated(name: str, file: Any) -> list[int]:
+    """Ids of the instances whose category says that they were propagated."""
+    kinds = [c.name for c in slp.read_categories(name, _hdf5_file=file)]
+    links = slp.read_category_links(name, _hdf5_file=file).get(slp.OWNER_INSTANCE, {})
+    return [i for i, (kind, _) in links.items() if kinds[kind] == _PROPAGATED]
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
+    """Write a SLEAP file.
+
+    Human instances become user instances, the others predicted ones; propagated ones get the
+    category ``propagated``. In files with human labels, frames without an animal are negative.
+    Images embedded in `target`, the file that is to be replaced, are copied along.
+
+    Parameters
+    ----------
+    poses : Poses
+    path : path
+        The file to create.
+    target : path, optional
+        The file that `path` will replace.
+
+    Returns
+    -------
+    list of str
+        What the format could not hold.
+    """
+    flat = poses.instances()
+    keys = np.stack([poses.video, poses.frame], 1)
+    rows, inverse = np.unique(keys, axis=0, return_inverse=True)
+    row = inverse.reshape(-1)[flat["row"]]
+    order = np.argsort(row, kind="stable")
+    row = row[order]
+    flat = {key: value[order] for key, value in flat.items()}
+    human = flat["source"] == Source.HUMAN
+    propagated = np.flatnonzero(flat["source"] == Source.PROPAGATED)
+
+    labels = sleap_io.Labels(
+        videos=[_sleap_video(v, target) for v in poses.videos],
+        skeletons=[_sleap_skeleton(poses.skeleton)],
+        tracks=[sleap_io.Track(name) for name in _track_names(poses)],
+        categories=[sleap_io.Category(_PROPAGATED)] if len(propagated) else [],
+        provenance={
+            "writer": f"napari-semimultipose {__version__}",
+            _OCCLUDED_KEY: _OCCLUDED_MEANS,
+        },
+    )
+    slp.write_labels(str(path), labels, verbose=False)
+
+    m, k = flat["visible"].shape
+    counts = np.bincount(row, minlength=len(rows))
+    ends = np.cumsum(counts)
+    frames = np.zeros(len(rows), _FRAMES)
+    frames["frame_id"] = np.arange(len(rows))
+    frames["video"], frames["frame_idx"] = rows[:, 0], rows[:, 1]
+    frames["instance_id_start"], frames["instance_id_end"] = ends - counts, ends
+    instances = np.zeros(m, _INSTANCES)
+    instances["instance_id"] = np.arange(m)
+    instances["instance_type"] = ~human
+    instances["frame_id"] = row
+    instances["track"] = flat["track"]
+    instances["from_predicted"] = -1
+    instances["score"] = np.where(human, 0.0, flat["instance_score"])
+    place = np.where(human, np.cumsum(human), np.cumsum(~human)) - 1
+    instances["point_id_start"], instances["point_id_end"] = place * k, (place + 1) * k
+    tables = {"frames": frames, "instances": instances}
+    for key, mine, kind in (("points", human, _POINTS), ("pred_points", ~human, _PREDICTED_POINTS)):
+        visible = flat["visible"][mine].reshape(-1)
+        points = np.zeros(len(visible), kind)
+        points["x"], points["y"] = flat["xy"][mine].reshape(-1, 2).T
+        points["visible"] = visible != Visibility.OCCLUDED
+        # SLEAP calls a keypoint complete when a person has confirmed it.
+        points["complete"] = (visible == Visibility.OCCLUDED) | (
+            (visible == Visibility.VISIBLE) & (key == "points")
+        )
+        if key == "pred_points":
+            points["score"] = flat["score"][mine].reshape(-1)
+        tables[key] = points
+    with h5py.File(path, "r+") as file:
+        for key, table in tables.items():
+            if key in file:
+                del file[key]
+            file.create_dataset(key, data=table, maxshape=(None,), compression="gzip")
+        empty = rows[counts == 0]
+        if len(empty) and (human.any() or not m):
+            negative = np.zeros(len(empty), [("video_id", "u4"), ("frame_idx", "u8")])
+            negative["video_id"], negative["frame_idx"] = empty.T
+            file.create_dataset("negative_frames", data=negative)
+        if len(propagated):
+            links = np.zeros(len(propagated), _LINKS)
+            links["owner_type"], links["owner_id"] = slp.OWNER_INSTANCE, propagated
+            links["category_score"] = np.nan
+            file["categories"].create_dataset("links", data=links, maxshape=(None,))
+    if target is not None:
+        _copy_embedded(poses, path, target)
+    scored = human & (
+        (flat["instance_score"] != 1) | ((flat["score"] != 1) & (flat["visible"] > 0)).any(1)
+    )
+    if scored.any():
+        return [
+            f"SLEAP gives no scores to human labels: the scores of {scored.sum()} instances "
+            "were not written"
+        ]
+    return []
+
+
+def _track_names(poses: Poses) -> list[str]:
+    count = max(len(poses.track_names), int(poses.track.max(initial=-1)) + 1)
+    rest = range(len(poses.track_names), count)
+    return [*poses.track_names, *(f"track_{i}" for i in rest)]
+
+
+def _sleap_skeleton(skeleton: Skeleton) -> Any:
+    nodes = [sleap_io.Node(name) for name in skeleton.keypoints]
+    return sleap_io.Skeleton(
+        nodes,
+        edges=[sleap_io.Edge(nodes[a], nodes[b]) for a, b in skeleton.edges],
+        symmetries=[sleap_io.Symmetry({nodes[a], nodes[b]}) for a, b in skeleton.symmetry],
+        name=skeleton.name,
+    )
+
+
+def _sleap_video(video: Video, target: Path | None) -> Any:
+    shape = None if video.shape is None else [max(len(video.images), 1), *video.shape, 3]
+    meta: dict[str, Any] = {"shape": shape} if shape and video.images else {}
+    name: str | list[str] = video.path or _UNNAMED
+    if video.images:
+        name = [str(Path(video.path, image)) if video.path else image for image in video.images]
+        meta |= {
+            "type": "ImageVideo",
+            "filename": name[0],
+            "filenames": name,
+            "image_folder": video.path,
+            "image_names": list(video.images),
+        }
+    elif embedded := split_embedded(video.path):
+        name, dataset = embedded
+        own = target is not None and _same_file(Path(name), target)
+        meta |= {
+            "type": "HDF5Video",
+            "filename": "." if own else name,
+            "dataset": dataset,
+            "input_format": "channels_last",
+            "convert_range": False,
+            "has_embedded_images": True,
+        }
+    else:
+        if name == ".":  # would mean: embedded in this file
+            name = str(Path.cwd())
+        if shape:
+            meta["shape"] = shape
+    return sleap_io.Video(
+        filename=name, backend=None, backend_metadata=meta, source_video=None, open_backend=False
+    )
+
+
+def _copy_embedded(poses: Poses, path: Path, target: Path) -> None:
+    """Copy the images that are embedded in `target` to the file that will take its place."""
+    for video in poses.videos:
+        embedded = split_embedded(video.path)
+        if embedded and _same_file(Path(embedded[0]), target):
+            group = embedded[1].split("/")[0]
+            with h5py.File(target, "r") as old, h5py.File(path, "r+") as new:
+                if group not in new:
+                    old.copy(group, new)
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    return a.exists() and b.exists() and a.samefile(b)
