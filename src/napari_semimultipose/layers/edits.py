@@ -1,0 +1,181 @@
+"""Everything a person does to poses. Each function makes one `Change`, applies it and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..poses import IntArray, Source, Visibility
+from .store import INSTANCE_FIELDS, Change, PoseStore
+
+Values = dict[str, NDArray[Any]]
+
+
+def place_keypoint(
+    store: PoseStore,
+    video: int,
+    frame: int,
+    slot: int | None,
+    keypoint: int,
+    xy: ArrayLike,
+    visibility: Visibility = Visibility.VISIBLE,
+) -> Change:
+    """Put a keypoint at (x, y); without a slot it is the first one of a new animal."""
+    row = store.ensure_row(video, frame)
+    where = store.free_slots(row, 1)[0] if slot is None else slot
+
+    def place(values: Values) -> None:
+        values["xy"][0, keypoint] = np.asarray(xy, np.float64)
+        values["visible"][0, keypoint] = visibility
+        values["score"][0, keypoint] = 1.0
+
+    return _edit(store, f"place {store.skeleton.keypoints[keypoint]}", [row], [where], place)
+
+
+def move_keypoints(
+    store: PoseStore, row: ArrayLike, slot: ArrayLike, keypoint: ArrayLike, xy: ArrayLike
+) -> Change:
+    """Move P keypoints, given by row, slot and index [P], to the positions `xy` [P, 2]."""
+    rows, slots, member = _animals(row, slot)
+    points = np.asarray(keypoint, np.int64)
+
+    def move(values: Values) -> None:
+        values["xy"][member, points] = np.asarray(xy, np.float64)
+        values["score"][member, points] = 1.0
+
+    return _edit(store, _count("move", len(points), "keypoint"), rows, slots, move)
+
+
+def remove_keypoints(
+    store: PoseStore, row: ArrayLike, slot: ArrayLike, keypoint: ArrayLike
+) -> Change:
+    """Remove P keypoints, given by row, slot and index [P]."""
+    rows, slots, member = _animals(row, slot)
+    points = np.asarray(keypoint, np.int64)
+
+    def remove(values: Values) -> None:
+        values["visible"][member, points] = Visibility.ABSENT
+
+    return _edit(store, _count("delete", len(points), "keypoint"), rows, slots, remove)
+
+
+def set_visibility(
+    store: PoseStore, row: ArrayLike, slot: ArrayLike, keypoint: ArrayLike, visibility: Visibility
+) -> Change:
+    """Say of P present keypoints, given by row, slot and index [P], that they are seen or not."""
+    rows, slots, member = _animals(row, slot)
+    points = np.asarray(keypoint, np.int64)
+
+    def see(values: Values) -> None:
+        values["visible"][member, points] = visibility
+
+    return _edit(store, f"mark {visibility.name.lower()}", rows, slots, see)
+
+
+def remove_animals(store: PoseStore, row: ArrayLike, slot: ArrayLike) -> Change:
+    """Remove M animals."""
+
+    def remove(values: Values) -> None:
+        values["visible"][:] = Visibility.ABSENT
+
+    rows, slots, _ = _animals(row, slot)
+    return _edit(store, _count("delete", len(rows), "animal"), rows, slots, remove)
+
+
+def copy_animals(store: PoseStore, row: int, slots: ArrayLike, video: int, frame: int) -> Change:
+    """Copy animals of one row to another frame, as new animals with the same tracks."""
+    source = np.asarray(slots, np.int64).reshape(-1)
+    target = store.ensure_row(video, frame)
+    free = store.free_slots(target, len(source))
+    copied = {name: store.array(name)[row, source].copy() for name in INSTANCE_FIELDS}
+
+    def paste(values: Values) -> None:
+        for name, value in copied.items():
+            values[name][:] = value
+
+    return _edit(store, _count("copy", len(source), "animal"), [target] * len(source), free, paste)
+
+
+def set_track(store: PoseStore, row: int, slot: int, track: int) -> Change:
+    """Give an animal a track (-1: none); who has it on this frame takes the other's in exchange."""
+    others = [s for s in store.slots(row) if s != slot and store.array("track")[row, s] == track]
+    chosen = [slot, *(others if track >= 0 else [])]
+    old = int(store.array("track")[row, slot])
+
+    def assign(values: Values) -> None:
+        values["track"][0] = track
+        values["track"][1:] = old
+
+    return _edit(store, "set the track", [row] * len(chosen), chosen, assign)
+
+
+def set_negative(store: PoseStore, video: int, frame: int, negative: bool) -> Change:
+    """Mark a frame as looked at and without any animal, or take the mark away.
+
+    Raises
+    ------
+    ValueError
+        When a frame with animals is to be marked.
+    """
+    row = store.ensure_row(video, frame)
+    if negative and store.slots(row):
+        raise ValueError("the frame holds animals")
+    nothing: dict[str, NDArray] = {}
+    change = Change(
+        "mark as empty" if negative else "unmark as empty",
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int64),
+        nothing,
+        nothing,
+        np.array([row]),
+        np.array([store.is_negative(row)]),
+        np.array([negative]),
+    )
+    store.apply(change)
+    return change
+
+
+def _edit(
+    store: PoseStore, name: str, row: ArrayLike, slot: ArrayLike, mutate: Callable[[Values], None]
+) -> Change:
+    """Let `mutate` alter copies of M animals, keep them consistent, and apply the difference."""
+    rows, slots = np.asarray(row, np.int64), np.asarray(slot, np.int64)
+    before = {field: store.array(field)[rows, slots].copy() for field in INSTANCE_FIELDS}
+    after = {field: value.copy() for field, value in before.items()}
+    mutate(after)
+    absent = after["visible"] == Visibility.ABSENT
+    gone = absent.all(-1)
+    after["xy"][absent] = np.nan
+    after["score"][absent] = 0.0
+    # A person has touched these animals: they are labels from now on.
+    after["source"][:] = Source.HUMAN
+    after["instance_score"][:] = np.where(gone, 0.0, 1.0)
+    after["track"][gone] = -1
+    filled = np.unique(rows[~gone])
+    filled = filled[[store.is_negative(int(r)) for r in filled]] if len(filled) else filled
+    change = Change(
+        name,
+        rows,
+        slots,
+        before,
+        after,
+        filled,
+        np.ones(len(filled), bool),
+        np.zeros(len(filled), bool),
+    )
+    store.apply(change)
+    return change
+
+
+def _animals(row: ArrayLike, slot: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+    """Distinct animals [M] of P keypoints, and to which of them [P] each keypoint belongs."""
+    pairs = np.column_stack([np.asarray(row, np.int64), np.asarray(slot, np.int64)])
+    distinct, member = np.unique(pairs, axis=0, return_inverse=True)
+    return distinct[:, 0], distinct[:, 1], member.reshape(-1)
+
+
+def _count(verb: str, n: int, noun: str) -> str:
+    return f"{verb} {noun}" if n == 1 else f"{verb} {n} {noun}s"

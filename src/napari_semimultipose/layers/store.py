@@ -1,0 +1,246 @@
+"""The table behind an editable layer: poses that change in place, one `Change` at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..poses import BoolArray, IntArray, Poses, Skeleton, Source, Video
+
+# Value of an empty slot, for each array of `Poses` that has the axes [F, N, ...].
+INSTANCE_FIELDS: Mapping[str, float] = {
+    "xy": np.nan,
+    "visible": 0,
+    "score": 0.0,
+    "instance_score": 0.0,
+    "track": -1,
+    "source": Source.HUMAN,
+}
+_ROW_FIELDS = ("frame", "video")
+
+
+def _no_rows() -> IntArray:
+    return np.zeros(0, np.int64)
+
+
+def _no_flags() -> BoolArray:
+    return np.zeros(0, np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """One edit: which animals and frames it touched, and their values before and after.
+
+    Rows and slots of a store are never renumbered, so a change can be applied, reversed and kept.
+
+    Parameters
+    ----------
+    name : str
+        What was done, in words for a menu.
+    row, slot : arrays [M]
+        The animals.
+    before, after : mapping of str to array [M, ...]
+        Some or all of `INSTANCE_FIELDS`.
+    marked : array [R]
+        Rows whose mark "no animal on this frame" changes.
+    mark_before, mark_after : arrays [R] of bool
+    """
+
+    name: str
+    row: IntArray
+    slot: IntArray
+    before: Mapping[str, NDArray]
+    after: Mapping[str, NDArray]
+    marked: IntArray = field(default_factory=_no_rows)
+    mark_before: BoolArray = field(default_factory=_no_flags)
+    mark_after: BoolArray = field(default_factory=_no_flags)
+
+    def reversed(self) -> Change:
+        """Return the change that undoes this one."""
+        return Change(
+            self.name,
+            self.row,
+            self.slot,
+            self.after,
+            self.before,
+            self.marked,
+            self.mark_after,
+            self.mark_before,
+        )
+
+
+class PoseStore:
+    """Poses that a layer shows and a person edits.
+
+    The arrays are those of `Poses`, with room for more rows. An animal is addressed by its row and
+    slot, which stay the same for as long as the store lives.
+
+    Attributes
+    ----------
+    listeners : list of callables
+        Called with each `Change` after it was applied, and with None after anything else changed.
+    revision : int
+        Grows with every change.
+    """
+
+    def __init__(self, poses: Poses) -> None:
+        self.listeners: list[Callable[[Change | None], None]] = []
+        self.revision = 0
+        self._load(poses)
+
+    def _load(self, poses: Poses) -> None:
+        names = (*INSTANCE_FIELDS, *_ROW_FIELDS)
+        keys = zip(poses.video.tolist(), poses.frame.tolist(), strict=True)
+        rows = {key: i for i, key in enumerate(keys)}
+        if len(rows) < len(poses):
+            raise ValueError("poses of a store must have one row a frame")
+        self.skeleton: Skeleton = poses.skeleton
+        self.videos: tuple[Video, ...] = poses.videos
+        self.track_names: tuple[str, ...] = poses.track_names
+        self._used = len(poses)
+        self._arrays: dict[str, NDArray] = {name: getattr(poses, name).copy() for name in names}
+        self._negative: BoolArray = np.logical_not(poses.present.any(1)).astype(np.bool_)
+        self._rows: dict[tuple[int, int], int] = rows
+
+    # ---------------------------------------------------------------- reading
+
+    def __len__(self) -> int:
+        """Return the number of rows, including rows without animals."""
+        return self._used
+
+    @property
+    def n_slots(self) -> int:
+        """Number of slots of every row."""
+        return int(self._arrays["visible"].shape[1])
+
+    def array(self, name: str) -> NDArray:
+        """Return a view [F, N, ...] of one array of `Poses`; not to be written to."""
+        view = self._arrays[name][: self._used]
+        view.flags.writeable = False
+        return view
+
+    def row(self, video: int, frame: int) -> int | None:
+        """Row of a frame, or None when there is none."""
+        return self._rows.get((video, frame))
+
+    def rows_near(self, video: int, frame: int, radius: int) -> IntArray:
+        """Rows of the frames within `radius` frames of a frame."""
+        keys = ((video, f) for f in range(frame - radius, frame + radius + 1))
+        return np.array([self._rows[key] for key in keys if key in self._rows], np.int64)
+
+    def present(self) -> BoolArray:
+        """Which slots [F, N] hold an animal."""
+        return np.asarray((self.array("visible") > 0).any(-1))
+
+    def slots(self, row: int | None) -> list[int]:
+        """Slots of a row that hold an animal."""
+        if row is None:
+            return []
+        return [int(i) for i in np.flatnonzero((self._arrays["visible"][row] > 0).any(-1))]
+
+    def is_negative(self, row: int | None) -> bool:
+        """Whether the frame of a row is marked as holding no animal."""
+        return row is not None and bool(self._negative[row])
+
+    def labelled(self, video: int) -> dict[int, int]:
+        """Frames of one video that a person labelled or marked as empty, with their animals."""
+        human = self.present() & (self.array("source") == Source.HUMAN)
+        chosen = (human.any(1) | self._negative[: self._used]) & (self.array("video") == video)
+        rows = np.flatnonzero(chosen)
+        rows = rows[np.argsort(self.array("frame")[rows])]
+        counts = human[rows].sum(1).tolist()
+        return dict(zip(self.array("frame")[rows].tolist(), counts, strict=True))
+
+    def take(self, rows: ArrayLike) -> Poses:
+        """Poses of some rows, with their slots as they are."""
+        index = np.asarray(rows, np.int64)
+        return Poses(
+            self.skeleton,
+            **{name: self._arrays[name][index] for name in (*INSTANCE_FIELDS, *_ROW_FIELDS)},
+            videos=self.videos,
+            track_names=self.track_names,
+        )
+
+    def snapshot(self) -> Poses:
+        """Return all animals and all marked frames as `Poses`, sorted by video and frame."""
+        present = self.present()
+        rows = np.flatnonzero(present.any(1) | self._negative[: self._used])
+        rows = rows[np.lexsort((self.array("frame")[rows], self.array("video")[rows]))]
+        poses = self.take(rows)
+        return poses.keep(poses.present)
+
+    # ---------------------------------------------------------------- writing
+
+    def ensure_row(self, video: int, frame: int) -> int:
+        """Return the row of a frame; a new one is no change by itself."""
+        row = self._rows.get((video, frame))
+        if row is None:
+            row = self._used
+            if row == len(self._negative):
+                self._grow_rows(max(16, row // 2))
+            self._arrays["frame"][row], self._arrays["video"][row] = frame, video
+            self._rows[video, frame] = row
+            self._used += 1
+        return row
+
+    def free_slots(self, row: int, n: int) -> list[int]:
+        """Return the first `n` slots of a row without an animal, making room where needed."""
+        free = np.flatnonzero(~(self._arrays["visible"][row] > 0).any(-1)).tolist()
+        if len(free) < n:
+            more = n - len(free)
+            free += range(self.n_slots, self.n_slots + more)
+            self._grow_slots(more)
+        return [int(i) for i in free[:n]]
+
+    def apply(self, change: Change) -> None:
+        """Apply a change and tell the listeners."""
+        for name, value in change.after.items():
+            self._arrays[name][change.row, change.slot] = value
+        self._negative[change.marked] = change.mark_after
+        self._tell(change)
+
+    def add(self, poses: Poses) -> None:
+        """Add the rows of poses of the same skeleton and videos; known frames are replaced."""
+        if poses.skeleton.keypoints != self.skeleton.keypoints:
+            raise ValueError("the poses have another skeleton than the store")
+        rows = np.array(
+            [
+                self.ensure_row(v, f)
+                for v, f in zip(poses.video.tolist(), poses.frame.tolist(), strict=True)
+            ],
+            np.int64,
+        )
+        n = poses.xy.shape[1]
+        self._grow_slots(max(0, n - self.n_slots))
+        for name, fill in INSTANCE_FIELDS.items():
+            self._arrays[name][rows] = fill
+            self._arrays[name][rows, :n] = getattr(poses, name)
+        self._negative[rows] = ~poses.present.any(1)
+        self._tell(None)
+
+    def replace(self, poses: Poses) -> None:
+        """Take over another table; addresses of the old one lose their meaning."""
+        self._load(poses)
+        self._tell(None)
+
+    def _tell(self, change: Change | None) -> None:
+        self.revision += 1
+        for listener in list(self.listeners):
+            listener(change)
+
+    def _grow_rows(self, by: int) -> None:
+        for name, array in self._arrays.items():
+            fill = INSTANCE_FIELDS.get(name, 0)
+            self._arrays[name] = np.concatenate(
+                [array, np.full((by, *array.shape[1:]), fill, array.dtype)]
+            )
+        self._negative = np.concatenate([self._negative, np.zeros(by, np.bool_)])
+
+    def _grow_slots(self, by: int) -> None:
+        for name, fill in INSTANCE_FIELDS.items():
+            array = self._arrays[name]
+            shape = (array.shape[0], by, *array.shape[2:])
+            self._arrays[name] = np.concatenate([array, np.full(shape, fill, array.dtype)], axis=1)

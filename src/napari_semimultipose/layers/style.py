@@ -1,0 +1,125 @@
+"""How poses look: colours, symbols and sizes of the layers."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..poses import Poses, Visibility
+
+ColorBy = Literal["keypoint", "animal"]
+
+# Bright on dark and on light footage, and neighbours in the list differ much in hue.
+_HAND_PICKED = (
+    "#ff4d4d",
+    "#3da5ff",
+    "#38d16a",
+    "#ffb300",
+    "#c77dff",
+    "#00d0d0",
+    "#ff7ac6",
+    "#b5e61d",
+    "#ff8c42",
+    "#8f9bff",
+    "#ffe14d",
+    "#2ee6a6",
+)
+_GOLDEN_ANGLE = 0.381966  # share of the circle: successive hues never fall together
+
+SYMBOLS = {Visibility.VISIBLE: "disc", Visibility.OCCLUDED: "ring"}
+
+
+@lru_cache
+def palette(n: int) -> NDArray[np.float32]:
+    """Return `n` distinct colours [n, 4] (RGBA, 0..1)."""
+    colors = [tuple(int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)) for code in _HAND_PICKED[:n]]
+    for i in range(len(colors), n):
+        hue = (0.03 + i * _GOLDEN_ANGLE) % 1
+        colors.append(colorsys.hsv_to_rgb(hue, (0.55, 0.8)[i % 2], (1.0, 0.85)[i // 2 % 2]))
+    table = np.ones((n, 4), np.float32)
+    table[:, :3] = np.asarray(colors, np.float32).reshape(n, 3)
+    table.setflags(write=False)
+    return table
+
+
+# Identities can be many: their colours repeat. Turned against the colours of the keypoints.
+ANIMAL_PALETTE = np.roll(palette(24), -3, axis=0)
+
+
+@dataclass(frozen=True)
+class PoseStyle:
+    """Look of the Points, Vectors and Tracks of one set of poses.
+
+    Parameters
+    ----------
+    size_px : float
+        Diameter of a point in image pixels.
+    color_by : {"keypoint", "animal"}
+        What the colour of a point tells. The lines of the skeleton always tell the animal.
+    """
+
+    size_px: float = 8.0
+    color_by: ColorBy = "keypoint"
+
+    @classmethod
+    def fitting(cls, poses: Poses, color_by: ColorBy = "keypoint") -> PoseStyle:
+        """Style whose points are as large as suits the animals of `poses`."""
+        size = poses.animal_size_px
+        if not np.isfinite(size):
+            return cls(color_by=color_by)
+        # A crowded skeleton gets smaller points; below 3 px a point could not be hit or seen.
+        share = 0.09 / np.sqrt(max(1.0, len(poses.skeleton) / 6))
+        return cls(float(np.clip(share * size, 3.0, 60.0)), color_by)
+
+    def scaled(self, factor: float) -> PoseStyle:
+        """Return the style with points `factor` times as large."""
+        return replace(self, size_px=self.size_px * factor)
+
+    @property
+    def edge_width_px(self) -> float:
+        """Width of the lines of the skeleton in image pixels."""
+        return max(1.0, 0.25 * self.size_px)
+
+    def point_colors(
+        self, keypoint: ArrayLike, animal: ArrayLike, n_keypoints: int
+    ) -> NDArray[np.float32]:
+        """Colours [P, 4] of points, from their keypoint index [P] and animal number [P]."""
+        if self.color_by == "keypoint":
+            return palette(n_keypoints)[np.asarray(keypoint, np.int64)]
+        return animal_colors(animal)
+
+    def points_kwargs(self) -> dict[str, Any]:
+        """Arguments of a Points layer that hold for all its points."""
+        return {
+            "size": self.size_px,
+            "border_color": "black",
+            "border_width": 0.08,
+            "opacity": 1.0,
+            # Seen from far away the points stay large enough to be hit with a mouse.
+            "canvas_size_limits": (7, 60),
+        }
+
+    def vectors_kwargs(self) -> dict[str, Any]:
+        """Arguments of a Vectors layer that hold for all its lines."""
+        return {"vector_style": "line", "edge_width": self.edge_width_px, "opacity": 0.75}
+
+    def tracks_kwargs(self) -> dict[str, Any]:
+        """Arguments of a Tracks layer."""
+        return {"tail_length": 25, "head_length": 0, "tail_width": 2, "blending": "translucent"}
+
+
+def animal_colors(animal: ArrayLike) -> NDArray[np.float32]:
+    """Colours [M, 4] of animals from their numbers [M] (track, or place in the frame)."""
+    colors: NDArray[np.float32] = ANIMAL_PALETTE[np.asarray(animal, np.int64) % len(ANIMAL_PALETTE)]
+    return colors
+
+
+def animal_number(track: ArrayLike, slot: ArrayLike) -> NDArray[np.int64]:
+    """Return the number [M] that colours an animal: its track, or its slot when it has none."""
+    track = np.asarray(track, np.int64)
+    return np.where(track >= 0, track, np.asarray(slot, np.int64))
