@@ -1,0 +1,163 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io.labels import read_poses
+from napari_semimultipose.io.locate import resolve_videos
+from napari_semimultipose.poses import Poses, Skeleton, Video
+
+SKELETON = Skeleton(("nose",))
+
+
+def labels_of(*videos, frames=(0,)):
+    n = len(frames)
+    return Poses(SKELETON, np.ones((n, 1, 1, 2)), list(frames), videos=videos)
+
+
+def touch(*paths):
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+@pytest.fixture
+def labels(tmp_path):
+    path = tmp_path / "project" / "labels.slp"
+    touch(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stored", "lies"),
+    [
+        ("clip.mp4", "clip.mp4"),
+        ("sub/clip.mp4", "sub/clip.mp4"),
+        ("/home/anna/data/clip.mp4", "clip.mp4"),
+        ("/home/anna/data/clip.mp4", "data/clip.mp4"),
+        (r"D:\anna\clip.mp4", "clip.mp4"),
+        ("/home/anna/clip.mp4", "videos/clip.mp4"),
+        ("/home/anna/clip.mp4", "clip.avi"),
+        ("/home/anna/other.mp4", "labels.mp4"),
+        ("", "labels.mp4"),
+        ("", "whatever.mkv"),
+    ],
+)
+def test_a_video_that_moved_is_found(labels, stored, lies):
+    touch(labels.parent / lies)
+    assert resolve_videos(labels_of(Video(stored)), labels) == {0: str(labels.parent / lies)}
+
+
+def test_the_stored_path_comes_first(labels, tmp_path):
+    touch(tmp_path / "away" / "clip.mp4", labels.parent / "clip.mp4")
+    stored = str(tmp_path / "away" / "clip.mp4")
+    assert resolve_videos(labels_of(Video(stored)), labels) == {0: stored}
+
+
+def test_the_root_comes_before_the_folder_of_the_labels(labels, tmp_path):
+    touch(tmp_path / "root" / "clip.mp4", labels.parent / "clip.mp4")
+    found = resolve_videos(labels_of(Video("/gone/clip.mp4")), labels, tmp_path / "root")
+    assert found == {0: str(tmp_path / "root" / "clip.mp4")}
+
+
+def test_the_root_may_be_the_video(labels, tmp_path):
+    touch(tmp_path / "any.mp4")
+    root = tmp_path / "any.mp4"
+    assert resolve_videos(labels_of(Video("clip.mp4")), labels, root) == {0: str(root)}
+    with pytest.raises(LabelsError, match="one file"):
+        resolve_videos(labels_of(Video("a.mp4"), Video("b.mp4")), labels, root)
+    with pytest.raises(LabelsError, match="does not exist"):
+        resolve_videos(labels_of(Video("a.mp4")), labels, tmp_path / "nowhere")
+
+
+def test_the_nearest_name_wins(tmp_path):
+    touch(*(tmp_path / n for n in ("clip.mp4", "clip_back.mp4", "clip_back_tracked.slp")))
+    labels = tmp_path / "clip_back_tracked.slp"
+    assert resolve_videos(labels_of(Video("/x/y.mp4")), labels) == {
+        0: str(tmp_path / "clip_back.mp4")
+    }
+
+
+def test_names_of_two_videos_are_not_guessed(labels):
+    touch(labels.parent / "a.mp4", labels.parent / "c.mp4")
+    found = resolve_videos(labels_of(Video("/x/a.mp4"), Video("/x/b.mp4")), labels)
+    assert found == {0: str(labels.parent / "a.mp4"), 1: None}
+
+
+def test_what_was_searched_is_listed(labels, tmp_path):
+    (tmp_path / "root").mkdir()
+    missing = labels_of(Video("/x/a.mp4"))
+    with pytest.raises(LabelsError) as error:
+        resolve_videos(missing, labels, tmp_path / "root", required=True)
+    for text in ("/x/a.mp4", str(tmp_path / "root"), str(labels.parent), "videos"):
+        assert text in str(error.value)
+    images = labels_of(Video("", ("a.png", "b.png", "c.png", "d.png")))
+    with pytest.raises(LabelsError, match=r"4 images \(a.png, b.png, c.png, ...\)"):
+        resolve_videos(images, labels, required=True)
+
+
+def test_a_missing_video_without_labels_is_no_error(labels):
+    touch(labels.parent / "a.mp4")
+    found = resolve_videos(labels_of(Video("a.mp4"), Video("b.mp4")), labels, required=True)
+    assert found[1] is None
+
+
+@pytest.mark.parametrize("where", ["project", "project/images", "project/deep/down"])
+def test_images_are_found_by_the_ends_of_their_names(labels, tmp_path, where):
+    names = ("day1/1.png", "day2/1.png")
+    paths = [tmp_path / where / name for name in names]
+    touch(*paths)
+    found = resolve_videos(labels_of(Video("/gone", names)), labels)
+    assert [os.path.realpath(p) for p in found[0]] == [os.path.realpath(p) for p in paths]
+
+
+def test_an_image_without_labels_may_be_missing(labels):
+    touch(labels.parent / "1.png")
+    names = ("1.png", "2.png")
+    found = resolve_videos(labels_of(Video("", names)), labels, required=True)[0]
+    assert len(found) == 2
+    assert found[0] == str(labels.parent / "1.png")
+    assert resolve_videos(labels_of(Video("", names), frames=(1,)), labels) == {0: None}
+
+
+def test_ambiguous_images_are_an_error(labels):
+    touch(labels.parent / "x" / "1.png", labels.parent / "y" / "1.png")
+    with pytest.raises(LabelsError, match="could be any of"):
+        resolve_videos(labels_of(Video("", ("1.png",))), labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "video"),
+    [
+        ("fly-pair-demo/demo-flies13-preds.slp", "demo-flies13-preds.mp4"),
+        ("fly-pair-short/two_flies_noisy_detections.slp", "two_flies.mp4"),
+        ("fly-pair-long/predictions.slp", "20190128_113421.120s.mp4"),
+        ("fly-pair-centered/centered_pair_predictions.slp", "centered_pair_low_quality.mp4"),
+        ("mice-pair-cage/proofread.slp", "video.mp4"),
+        ("zebrafish-ten/ten_zfish.slp", "ten_zfish.mp4"),
+        ("mouse-4cam/back/minimal_back_proofread.slp", "minimal_back.mp4"),
+        ("fly-quad-tracks/animals.slp", None),
+    ],
+)
+def test_real_videos(shared_data, name, video):
+    path = shared_data / name
+    (found,) = resolve_videos(read_poses(path), path).values()
+    assert found == (None if video is None else str(path.parent / video))
+
+
+def test_real_images(shared_data):
+    path = shared_data / "honeybee/annotations_labeled.json"
+    (found,) = resolve_videos(read_poses(path), path, required=True).values()
+    assert len(found) == 135
+    assert all(Path(p).is_file() for p in found)
+
+
+def test_an_embedded_video_is_found_beside_labels_that_refer_to_it(tmp_path, shared_data):
+    package = shared_data / "formats/slp/minimal_instance.pkg.slp"
+    labels = read_poses(package)
+    place = f"{package}::video0/video"
+    assert resolve_videos(labels, package) == {0: place}
+    moved = labels_of(Video("/gone/minimal_instance.pkg.slp::video0/video"))
+    assert resolve_videos(moved, package) == {0: place}
