@@ -55,19 +55,49 @@ class EvaluateConfig(Settings):
         "coco",
         description="'coco' divides by 8 area sigma^2, 'sleap2020' by 2 area sigma^2",
     )
-    area: Literal["extent", "box"] = Field(
+    area: Literal["extent", "box", "constant"] = Field(
         "extent",
         description="Area of a true animal: 'extent' is its keypoint box with a margin of "
-        "`area_margin_px` on each side, 'box' the same without a margin",
+        "`area_margin_px` on each side, 'box' the same without a margin, 'constant' is `area_px2`",
     )
     area_margin_px: Annotated[float, Field(ge=0)] = Field(
         10.0, description="Margin of 'extent', px"
     )
+    area_px2: Annotated[float, Field(gt=0)] = Field(
+        10_000.0,
+        description="Area of every animal for 'constant', px^2; animals of one keypoint need it",
+    )
     swap: tuple[tuple[str, str], ...] = Field(
         (), description="Pairs of keypoints that may be exchanged within an animal"
     )
+    score_threshold: Fraction = Field(
+        0.0, description="Precision and counts leave out instances with a lower score; AP uses all"
+    )
+    match_min_oks: Fraction = Field(
+        0.0, description="Pixel errors and PCK are taken of pairs with an OKS above this"
+    )
     pck: Annotated[float, Field(gt=0)] = Field(
         0.1, description="PCK counts a keypoint within this share of the animal's size as correct"
+    )
+    pck_reference: tuple[str, str] | None = Field(
+        None,
+        description="Two keypoints whose median distance is the animal's size; without them it is "
+        "the median of the longer sides of the keypoint boxes",
+    )
+    pck_px: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (5.0, 10.0, 20.0), description="Further distances in px for which PCK is given"
+    )
+    track_sigma: Annotated[float, Field(gt=0)] = Field(
+        0.1, description="As `sigma`, where identities are scored"
+    )
+    track_min_oks: Fraction = Field(
+        0.5,
+        description="Least OKS of a detection that follows an animal, where identities are scored",
+    )
+    track_distance_px: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="Score identities by the mean keypoint distance, at most this many px, instead "
+        "of the OKS; 0: OKS. For animals of one keypoint",
     )
 
 
@@ -83,6 +113,14 @@ class PredictConfig(Settings):
     )
     max_animals: Annotated[int, Field(ge=0)] = Field(
         0, description="Keep at most this many animals a frame; 0: no limit"
+    )
+    refine_cells: Annotated[float, Field(ge=0)] = Field(
+        2.0,
+        description="Move a keypoint to the heat-map peak within this many cells; 0: leave it",
+    )
+    refine_peak: Fraction = Field(0.2, description="Least heat-map value of such a peak")
+    precision: Literal["auto", "32", "bf16"] = Field(
+        "auto", description="Number format; 'auto': bf16 where the processor computes in it"
     )
     batch_size: Annotated[int, Field(ge=0)] = Field(
         0, description="Frames a forward pass; 0: automatic"
@@ -487,7 +525,7 @@ _PAPER: dict[str, dict[str, Any]] = {
         "schedule": "step",
         "ema": 0,
     },
-    "predict": {"nms": "box", "nms_threshold": 0.4},
+    "predict": {"nms": "box", "nms_threshold": 0.4, "refine_cells": 0, "precision": "32"},
 }
 
 _AUTHORS_CODE: dict[str, dict[str, Any]] = {group: dict(values) for group, values in _PAPER.items()}

@@ -1,1 +1,1 @@
-
+"""Scores and figures of predictions against true poses."""
