@@ -1,1 +1,1 @@
-
+"""Frames and labels as training batches."""

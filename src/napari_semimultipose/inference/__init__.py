@@ -1,1 +1,1 @@
-
+"""From frames to poses."""

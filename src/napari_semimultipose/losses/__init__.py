@@ -1,1 +1,1 @@
-
+"""Training targets and losses."""

@@ -1,1 +1,1 @@
-
+"""Networks and their files."""

@@ -1,0 +1,303 @@
+"""Training batches: random views of labelled and unlabelled frames, made ahead in a thread.
+
+The batch of an iteration depends on the seed and the number of the iteration alone, so a resumed run
+sees the same batches as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_semimultipose.config import AugmentConfig, DataConfig
+from napari_semimultipose.data.frames import FrameRef, ScaledFrames, scale_points
+from napari_semimultipose.data.split import TrainingData
+from napari_semimultipose.data.views import (
+    Affine,
+    affine_about,
+    apply,
+    compose,
+    invert,
+    recolor,
+    warp,
+)
+
+_AHEAD = 3
+
+
+@dataclass
+class Batch:
+    """Views of L labelled and U unlabelled frames.
+
+    Attributes
+    ----------
+    images : Tensor [L + U, 3, S, S]
+        Labelled views first; 0..1.
+    keypoints : list of L Tensors [I, K, 2]
+        Labels in px of the view; also those outside it.
+    labeled : list of L Tensors [I, K] of bool
+        Which keypoints have a label.
+    visible : list of L Tensors [I, K] of bool
+        Which have a label inside the view.
+    plain : Tensor [U, 3, S, S] or None
+        The unlabelled views unaltered, for a teacher.
+    to_view : Tensor [U, 2, 3]
+        Affine maps from the plain to the altered unlabelled views.
+    """
+
+    images: Tensor
+    keypoints: list[Tensor]
+    labeled: list[Tensor]
+    visible: list[Tensor]
+    plain: Tensor | None = None
+    to_view: Tensor = field(default_factory=lambda: torch.zeros(0, 2, 3))
+
+    @property
+    def n_labeled(self) -> int:
+        """Number L of labelled views."""
+        return len(self.keypoints)
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on another device."""
+
+        def move(x: Tensor) -> Tensor:
+            return x.to(device, non_blocking=True)
+
+        return Batch(
+            move(self.images),
+            [move(x) for x in self.keypoints],
+            [move(x) for x in self.labeled],
+            [move(x) for x in self.visible],
+            None if self.plain is None else move(self.plain),
+            move(self.to_view),
+        )
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """Labelled and unlabelled views of a step."""
+
+    labeled: int
+    unlabeled: int
+
+    def halved(self) -> BatchSize | None:
+        """Half of it, or None when nothing is left to halve."""
+        if self.labeled + self.unlabeled <= 2 and self.labeled <= 1:
+            return None
+        return BatchSize(max(1, self.labeled // 2), -(-self.unlabeled // 2))
+
+
+class BatchMaker:
+    """Makes the batch of an iteration.
+
+    Parameters
+    ----------
+    data : TrainingData
+    config : DataConfig
+    augment : AugmentConfig
+    seed : int
+    """
+
+    def __init__(
+        self, data: TrainingData, config: DataConfig, augment: AugmentConfig, seed: int
+    ) -> None:
+        self.data = data
+        self.config = config
+        self.augment = augment
+        self.seed = seed
+        self.mirror = data.poses.skeleton.mirror_index
+        self.scaled = ScaledFrames(data.scale or 1.0, config.cache_mb)
+        self._places = self._animal_places(data)
+
+    @staticmethod
+    def _animal_places(data: TrainingData) -> np.ndarray:
+        """Centres of the labelled animals as shares of the frame size [M, 2]: where animals are."""
+        places = []
+        for ref in data.train:
+            height, width = ref.frames.frame_shape(ref.index)
+            box = data.poses.boxes[ref.row][data.poses.present[ref.row]]
+            places.append((box[:, :2] + box[:, 2:]) / 2 / [width, height])
+        return np.concatenate(places) if places else np.zeros((0, 2))
+
+    def __call__(self, iteration: int, size: BatchSize, *, plain: bool = False) -> Batch:
+        """Make the batch of an iteration (0, 1, ...).
+
+        Parameters
+        ----------
+        plain : bool
+            Also deliver the unaltered unlabelled views.
+        """
+        rng = np.random.default_rng([self.seed, 2, iteration])
+        picks = self._draw(self.data.train, iteration, size.labeled, 3)
+        made = [self._labeled(ref, rng) for ref in picks]
+        images = [m[0] for m in made]
+        plains: list[Tensor] = []
+        maps: list[Affine] = []
+        if size.unlabeled and self.data.unlabeled:
+            for ref in self._draw(self.data.unlabeled, iteration, size.unlabeled, 4):
+                altered, weak, affine = self._unlabeled(ref, rng, plain=plain)
+                images.append(altered)
+                maps.append(affine)
+                if weak is not None:
+                    plains.append(weak)
+        return Batch(
+            torch.stack(images),
+            [m[1] for m in made],
+            [m[2] for m in made],
+            [m[3] for m in made],
+            torch.stack(plains) if plains else None,
+            torch.from_numpy(np.stack(maps)).float() if maps else torch.zeros(0, 2, 3),
+        )
+
+    def _draw(
+        self, refs: Sequence[FrameRef], iteration: int, count: int, stream: int
+    ) -> list[FrameRef]:
+        """Frames of an iteration: every frame once in a round, in a new order each round."""
+        out = []
+        for position in range(iteration * count, (iteration + 1) * count):
+            turn, place = divmod(position, len(refs))
+            order = np.random.default_rng([self.seed, stream, turn]).permutation(len(refs))
+            out.append(refs[order[place]])
+        return out
+
+    def _view(
+        self, size: tuple[int, int], center: np.ndarray, rng: np.random.Generator, zoom: float
+    ) -> Affine:
+        """Random view that shows `center` (px of the scaled frame) at a random place of its middle."""
+        side = self.config.crop_px
+        spread = 0.3 * side
+        target = (side - 1) / 2 + rng.uniform(-spread, spread, 2)
+        angle = rng.uniform(-self.augment.rotate_deg, self.augment.rotate_deg)
+        mirrored = bool(rng.random() < self.augment.flip)
+        return affine_about(center, target, angle_deg=angle, zoom=zoom, mirrored=mirrored)
+
+    def _zoom(self, size: tuple[int, int], rng: np.random.Generator) -> float:
+        low, high = self.augment.scale
+        zoom = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        if self.data.scale == 0:  # frames come unscaled: a random shorter side (DirectPose)
+            low_px, high_px = self.config.train_short_px
+            zoom *= float(rng.integers(low_px, high_px + 1)) / min(size)
+        return zoom
+
+    def _labeled(
+        self, ref: FrameRef, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        image = self.scaled(ref)
+        height, width = image.shape[1:]
+        full_height, full_width = ref.frames.frame_shape(ref.index)
+        poses = self.data.poses
+        present = poses.present[ref.row]
+        xy = scale_points(poses.xy[ref.row][present], width / full_width, height / full_height)
+        known = poses.visible[ref.row][present] > 0
+        if len(xy) and rng.random() < 0.9:
+            one = int(rng.integers(len(xy)))
+            center = np.nanmean(xy[one], 0)
+        else:
+            center = rng.uniform([0, 0], [width - 1, height - 1])
+        affine = self._view((height, width), center, rng, self._zoom((height, width), rng))
+        view = recolor(warp(image, affine, self.config.crop_px), self.augment, rng)
+        xy = apply(affine, xy)
+        if np.linalg.det(affine[:, :2]) < 0:
+            xy, known = xy[:, self.mirror], known[:, self.mirror]
+        edge = self.config.crop_px - 0.5
+        with np.errstate(invalid="ignore"):
+            inside = known & ((xy > -0.5) & (xy < edge)).all(-1)
+            back = apply(invert(affine), xy)
+            inside &= ((back > -0.5) & (back < [width - 0.5, height - 0.5])).all(-1)
+        return (
+            view,
+            torch.from_numpy(np.nan_to_num(xy)).float(),
+            torch.from_numpy(known),
+            torch.from_numpy(inside),
+        )
+
+    def _unlabeled(
+        self, ref: FrameRef, rng: np.random.Generator, *, plain: bool
+    ) -> tuple[Tensor, Tensor | None, Affine]:
+        image = self.scaled(ref)
+        height, width = image.shape[1:]
+        side = self.config.crop_px
+        middle = (side - 1) / 2
+        zoom = self._zoom((height, width), rng)
+        if self.augment.unlabeled_top_left:
+            angle = 0.0
+            altered = affine_about((0, 0), (0, 0), angle_deg=angle, zoom=zoom)
+        else:
+            # Animals are where animals were labelled: uniform places would mostly show background.
+            center = rng.uniform(0, 1, 2)
+            if len(self._places) and rng.random() < 0.7:
+                center = self._places[int(rng.integers(len(self._places)))]
+                center = np.clip(center + rng.normal(0, 0.05, 2), 0, 1)
+            altered = self._view((height, width), center * [width - 1, height - 1], rng, zoom)
+        view = recolor(warp(image, altered, side), self.augment, rng)
+        if not plain:
+            return view, None, np.eye(2, 3)
+        seen = apply(invert(altered), np.array([middle, middle]))
+        base = zoom if self.data.scale == 0 else 1.0
+        weak = affine_about(seen, (middle, middle), zoom=base)
+        return view, warp(image, weak, side), compose(altered, invert(weak))
+
+
+class Prefetcher:
+    """Makes batches ahead of the training loop, in a thread of its own.
+
+    Use as a context manager; `get` must be called for consecutive iterations.
+    """
+
+    def __init__(self, maker: BatchMaker, first: int, size: BatchSize, *, plain: bool) -> None:
+        self._maker = maker
+        self._args = (first, size, plain)
+        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(_AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        # One thread for the views: the network uses the cores.
+        torch.set_num_threads(1)
+        iteration, size, plain = self._args
+        while not self._stop.is_set():
+            item: Batch | BaseException
+            try:
+                item = self._maker(iteration, size, plain=plain)
+            except Exception as error:
+                item = error
+            while not self._stop.is_set():
+                try:
+                    self._queue.put(item, timeout=0.1)
+                    break
+                except queue.Full:
+                    continue
+            if isinstance(item, BaseException):
+                return
+            iteration += 1
+
+    def get(self) -> Batch:
+        """Return the next batch.
+
+        Raises
+        ------
+        Exception
+            Whatever making the batch raised, such as `FramesError` for an unreadable video.
+        """
+        item = self._queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Stop making batches and wait for the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def __enter__(self) -> Prefetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,113 @@
+"""References to frames and a cache of them at the working scale."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from napari_semimultipose.io.video import Frames
+
+
+@dataclass(frozen=True)
+class FrameRef:
+    """One frame of a recording.
+
+    Attributes
+    ----------
+    frames : Frames
+        The recording.
+    index : int
+        Frame index in it.
+    key : hashable
+        Identifies the frame in the cache and in reports.
+    row : int
+        Row of its labels in the poses, -1 without labels.
+    """
+
+    frames: Frames
+    index: int
+    key: Hashable
+    row: int = -1
+
+
+def to_tensor(frame: NDArray, scale: float) -> Tensor:
+    """Scale a frame [H, W, C] to a uint8 tensor [3, h, w] with antialiasing.
+
+    The centre of pixel 0 stays at 0 up to half a pixel: with s = `scale`, a position x in the frame is
+    at ``s * (x + 0.5) - 0.5`` in the result (`scale_points`).
+    """
+    image = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)
+    if scale != 1:
+        size = scaled_size(frame.shape[0], frame.shape[1], scale)
+        image = F.interpolate(
+            image[None], size=size, mode="bilinear", antialias=True, align_corners=False
+        )[0]
+    if image.shape[0] == 1:
+        image = image.expand(3, -1, -1)
+    return image
+
+
+def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """Height and width of a scaled frame, px."""
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def scale_points(xy: NDArray, ratio_x: float, ratio_y: float) -> NDArray:
+    """Move positions [..., 2] to a picture that is larger by the ratios (pixel centres are integers)."""
+    scaled: NDArray = (np.asarray(xy) + 0.5) * np.array([ratio_x, ratio_y]) - 0.5
+    return scaled
+
+
+class ScaledFrames:
+    """Reads frames at one scale and keeps as many as fit in memory, the latest used first.
+
+    Thread-safe.
+
+    Parameters
+    ----------
+    scale : float
+        Scale of the frames.
+    limit_mb : float
+        Memory for kept frames, MB.
+    """
+
+    def __init__(self, scale: float, limit_mb: float) -> None:
+        self.scale = scale
+        self._limit = limit_mb * 1e6
+        self._held = 0.0
+        self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, ref: FrameRef) -> Tensor:
+        """Return a frame as a uint8 tensor [3, h, w] or, when it is grey, an expanded view of one."""
+        with self._lock:
+            image = self._kept.get(ref.key)
+            if image is not None:
+                self._kept.move_to_end(ref.key)
+                return image
+        image = to_tensor(ref.frames[ref.index], self.scale)
+        with self._lock:
+            if ref.key not in self._kept:
+                self._kept[ref.key] = image
+                self._held += image.untyped_storage().nbytes()
+                while self._held > self._limit and len(self._kept) > 1:
+                    _, old = self._kept.popitem(last=False)
+                    self._held -= old.untyped_storage().nbytes()
+        return image
+
+
+def spread_evenly(count: int, limit: int) -> Sequence[int]:
+    """Return at most `limit` indices of ``range(count)``, evenly spaced."""
+    if count <= limit:
+        return range(count)
+    return [int(i) for i in np.linspace(0, count - 1, limit).round()]

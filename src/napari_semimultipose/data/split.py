@@ -1,0 +1,196 @@
+"""Which frames train, which validate, which are unlabelled; checks of the labels on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semimultipose.config import DataConfig
+from napari_semimultipose.data.frames import FrameRef, spread_evenly
+from napari_semimultipose.errors import LabelsError, TrainingError
+from napari_semimultipose.poses import Poses
+
+if TYPE_CHECKING:
+    from napari_semimultipose.io.video import Frames
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything that training reads.
+
+    Attributes
+    ----------
+    poses : Poses
+        All labels; the `FrameRef.row` of the labelled frames points into it.
+    train, validation, unlabeled : list of FrameRef
+    scale : float
+        Scale at which the network sees the frames; 0: by the shorter side (`DataConfig.short_px`).
+    notes : tuple of str
+        What the user should know about the labels.
+    """
+
+    poses: Poses
+    train: list[FrameRef]
+    validation: list[FrameRef]
+    unlabeled: list[FrameRef]
+    scale: float
+    notes: tuple[str, ...] = ()
+
+    def split(self) -> dict[str, Any]:
+        """Content of ``split.json``: names or indices of the frames of each part."""
+
+        def name(ref: FrameRef) -> list[Any]:
+            row = self.poses.image_name(ref.row)
+            return [int(self.poses.video[ref.row]), row if row is not None else ref.index]
+
+        return {
+            "videos": [v.path for v in self.poses.videos],
+            "train": [name(r) for r in self.train],
+            "validation": [name(r) for r in self.validation],
+            "unlabeled": len(self.unlabeled),
+            "scale": self.scale,
+        }
+
+
+def working_scale(animal_size_px: float, config: DataConfig) -> float:
+    """Scale that brings the median animal to ``data.animal_px``; 0 when scaling by the shorter side."""
+    if config.animal_px == 0:
+        return 0.0
+    if not np.isfinite(animal_size_px):
+        return 1.0  # one keypoint an animal: nothing tells its size
+    return float(min(config.animal_px / animal_size_px, config.max_scale))
+
+
+def prepare(
+    poses: Poses,
+    frames: Mapping[int, Frames],
+    config: DataConfig,
+    *,
+    unlabeled: Sequence[Frames] = (),
+    labeled_rows: Sequence[int] | None = None,
+    exclude: Collection[tuple[int, int]] = (),
+    seed: int = 0,
+    validation_keys: Collection[tuple[int, int]] | None = None,
+) -> TrainingData:
+    """Sort all frames into labelled, validation and unlabelled ones.
+
+    Parameters
+    ----------
+    poses : Poses
+        The labels. Predicted instances are no labels and are left out.
+    frames : mapping of int to Frames
+        The recording of each index into ``poses.videos``.
+    unlabeled : sequence of Frames
+        Further recordings without labels.
+    labeled_rows : sequence of int, optional
+        Rows whose labels may be used; the other rows are unlabelled frames. All by default.
+    exclude : collection of (video, frame)
+        Frames that training must not see.
+    validation_keys : collection of (video, frame), optional
+        The validation frames, when resuming; drawn with `seed` otherwise.
+
+    Raises
+    ------
+    LabelsError
+        If no label is left, or labels lie outside their image.
+    TrainingError
+        If a recording is missing.
+    """
+    # An instance counts as a label unless a network made it.
+    poses = poses.keep(poses.source != 1)
+    excluded = set(exclude)
+    wanted = set(range(len(poses)) if labeled_rows is None else [int(r) for r in labeled_rows])
+    missing = sorted({int(poses.video[r]) for r in wanted} - set(frames))
+    if missing:
+        names = ", ".join(poses.videos[v].path or f"video {v}" for v in missing)
+        raise TrainingError(f"the frames of {names} were not found; say where they are (--frames)")
+    labelled: list[FrameRef] = []
+    free: list[FrameRef] = []
+    known: set[tuple[int, int]] = set()
+    for row in range(len(poses)):
+        key = (int(poses.video[row]), int(poses.frame[row]))
+        if key in excluded or key[0] not in frames:
+            continue
+        known.add(key)
+        if row in wanted:
+            if key[1] >= len(frames[key[0]]):
+                raise LabelsError(
+                    f"frame {key[1]} is labelled, but {poses.videos[key[0]].path or 'its video'} "
+                    f"has {len(frames[key[0]])} frames: are these the frames of these labels?"
+                )
+            labelled.append(FrameRef(frames[key[0]], key[1], key, row))
+        elif key[1] < len(frames[key[0]]):
+            free.append(FrameRef(frames[key[0]], key[1], key))
+    used = poses.select([r.row for r in labelled])
+    if used.n_instances == 0:
+        raise LabelsError(
+            "there is no labelled animal to learn from: label at least one frame with one animal"
+        )
+    notes = _check_positions(poses, labelled)
+    for video, recording in frames.items():
+        free += [
+            FrameRef(recording, i, (video, i))
+            for i in range(len(recording))
+            if (video, i) not in known and (video, i) not in excluded
+        ]
+    for number, recording in enumerate(unlabeled):
+        free += [FrameRef(recording, i, ("unlabeled", number, i)) for i in range(len(recording))]
+    free = [free[i] for i in spread_evenly(len(free), config.max_unlabeled)]
+    rng = np.random.default_rng([seed, 1])
+    if validation_keys is None:
+        n_validation = int(len(labelled) * config.validation_fraction)
+        chosen = {labelled[i].key for i in rng.permutation(len(labelled))[:n_validation]}
+    else:
+        chosen = set(validation_keys)
+    train = [r for r in labelled if r.key not in chosen]
+    validation = [r for r in labelled if r.key in chosen]
+    if poses.select([r.row for r in train]).n_instances == 0:
+        train, validation = labelled, []
+    size = used.animal_size_px
+    scale = working_scale(size, config)
+    if not np.isfinite(size) and scale:
+        notes = (
+            *notes,
+            "the animals have one keypoint, so their size is unknown: frames keep their scale",
+        )
+    return TrainingData(poses, train, validation, free, scale, notes)
+
+
+def _check_positions(poses: Poses, labelled: Sequence[FrameRef]) -> tuple[str, ...]:
+    """Refuse labels that are mostly outside their images; count the few that lie just outside."""
+    outside = total = 0
+    worst = ""
+    for ref in labelled:
+        height, width = ref.frames.frame_shape(ref.index)
+        xy = poses.xy[ref.row][poses.visible[ref.row] > 0]
+        out = (xy < -0.5).any(-1) | (xy[:, 0] > width - 0.5) | (xy[:, 1] > height - 0.5)
+        outside, total = outside + int(out.sum()), total + len(xy)
+        if out.any() and not worst:
+            x, y = xy[out][0]
+            name = poses.image_name(ref.row) or f"frame {ref.index}"
+            worst = f"({x:.0f}, {y:.0f}) in {name}, which is {width} x {height} px"
+    if outside > 0.1 * total:
+        raise LabelsError(
+            f"{outside} of {total} labelled keypoints lie outside their image, for example {worst}: "
+            "do the labels belong to these frames, at this resolution?"
+        )
+    if outside:
+        return (
+            f"{outside} of {total} labelled keypoints lie outside their image ({worst}); they are ignored",
+        )
+    return ()
+
+
+def with_points_inside(poses: Poses, refs: Sequence[FrameRef]) -> Poses:
+    """Return the poses without the keypoints that lie outside their image, for scoring."""
+    visible = poses.visible.copy()
+    for ref in refs:
+        height, width = ref.frames.frame_shape(ref.index)
+        xy = poses.xy[ref.row]
+        with np.errstate(invalid="ignore"):
+            out = (xy < -0.5).any(-1) | (xy[..., 0] > width - 0.5) | (xy[..., 1] > height - 0.5)
+        visible[ref.row][out] = 0
+    return replace(poses, visible=visible)

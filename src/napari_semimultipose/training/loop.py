@@ -1,0 +1,189 @@
+"""Training as a plain generator of events, for the viewer, the command line and cluster jobs alike."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.data.batches import BatchMaker, BatchSize, Prefetcher
+from napari_semimultipose.data.split import TrainingData, prepare
+from napari_semimultipose.errors import SemiMultiPoseError, TrainingError
+from napari_semimultipose.poses import Poses
+from napari_semimultipose.training.events import (
+    Checkpoint,
+    Done,
+    Event,
+    Failed,
+    Notice,
+    Started,
+)
+from napari_semimultipose.training.run import Run
+
+if TYPE_CHECKING:
+    from napari_semimultipose.io.video import Frames
+
+logger = logging.getLogger(__name__)
+
+_REPORT_S = 0.25  # least time between two `Step` events
+_SAVE_S = 120.0  # most time between two saved states
+_MIN_BEST = 5  # validation frames that make "best" more than luck
+
+
+def train(
+    labels: Poses,
+    out: Path,
+    config: Config,
+    *,
+    frames: Mapping[int, Frames],
+    unlabeled: Sequence[Frames] = (),
+    labeled_rows: Sequence[int] | None = None,
+    exclude: Collection[tuple[int, int]] = (),
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Train a model and leave it in a folder.
+
+    The generator never raises: what goes wrong becomes a `Failed` event, the last one. The state is saved
+    when training stops for any reason that is not an error, and now and then on the way.
+
+    Parameters
+    ----------
+    labels : Poses
+        Labelled animals; predicted instances are left out.
+    out : Path
+        Model folder. An existing model there is an error unless `resume`.
+    config : Config
+        All settings.
+    frames : mapping of int to Frames
+        The recording of each index into ``labels.videos``; frames without labels are unlabelled frames.
+    unlabeled : sequence of Frames
+        Further recordings without labels.
+    labeled_rows : sequence of int, optional
+        Rows of `labels` that may be used as labels; the others count as unlabelled. All by default.
+    exclude : collection of (video, frame)
+        Frames that training must not see at all.
+    resume : bool
+        Go on from the saved state in `out`; its settings are kept, except for the length, which may grow.
+    should_stop : callable
+        Asked before every step; True saves the state and ends.
+
+    Yields
+    ------
+    Event
+        See `training.events`.
+    """
+    try:
+        run = Run.open(Path(out), config, labels.skeleton, resume=resume)
+        data = prepare(
+            labels,
+            frames,
+            run.config.data,
+            unlabeled=unlabeled,
+            labeled_rows=labeled_rows,
+            exclude=exclude,
+            seed=run.config.train.seed,
+            validation_keys=run.validation_keys,
+        )
+        run.start(data)
+        yield from _events(run, data, should_stop)
+    except SemiMultiPoseError as error:
+        yield Failed(str(error))
+    except Exception as error:
+        logger.exception("training failed")
+        yield Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    config = run.config
+    for note in data.notes:
+        yield Notice(note)
+    if config.train.method == "semimultipose" and not data.unlabeled:
+        yield Notice("there are no unlabelled frames: training uses the labelled ones alone")
+    yield Started(
+        run.folder,
+        str(run.device),
+        len(data.train),
+        len(data.unlabeled),
+        len(data.validation),
+        run.progress.iteration,
+        config.train.iterations or None,
+        None if config.train.iterations else config.train.minutes,
+        data.scale,
+    )
+    maker = BatchMaker(data, config.data, config.augment, config.train.seed)
+    size = run.batch_size
+    next_validation = run.progress.share + config.train.validate_every
+    saved = reported = time.monotonic()
+    batches: Prefetcher | None = None
+    unlabeled = False
+    try:
+        while run.progress.share < 1:
+            if should_stop():
+                run.save()
+                yield Checkpoint(run.progress.iteration, run.folder, "last")
+                yield Done(run.folder, run.progress.iteration, "stopped", run.scores)
+                return
+            wants = bool(data.unlabeled) and run.objective.needs_unlabeled(run.progress.share)
+            if batches is None or wants != unlabeled:
+                if batches is not None:
+                    batches.close()
+                unlabeled = wants
+                # Labelled views take the places of unlabelled ones until those are used.
+                now = size if unlabeled else BatchSize(size.labeled + size.unlabeled, 0)
+                batches = Prefetcher(
+                    maker, run.progress.iteration, now, plain=run.objective.needs_plain
+                )
+            try:
+                run.step(batches.get())
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                smaller = size.halved()
+                if smaller is None:
+                    raise TrainingError(
+                        "there is not enough memory for a single view: make data.crop_px smaller "
+                        "or choose a smaller model.backbone"
+                    ) from None
+                size = run.batch_size = smaller
+                batches.close()
+                batches = None
+                run.free_memory()
+                yield Notice(
+                    f"out of memory: going on with {size.labeled} labelled and "
+                    f"{size.unlabeled} unlabelled views a step"
+                )
+                continue
+            now_s = time.monotonic()
+            if now_s - reported >= _REPORT_S or run.progress.share >= 1:
+                reported = now_s
+                yield run.report()
+            if data.validation and run.progress.share >= min(next_validation, 1):
+                next_validation = run.progress.share + config.train.validate_every
+                yield run.validate(data)
+                if run.improved and len(data.validation) >= _MIN_BEST:
+                    run.save_best()
+                    yield Checkpoint(run.progress.iteration, run.folder, "best")
+            if time.monotonic() - saved >= _SAVE_S:
+                run.save()
+                saved = time.monotonic()
+                yield Checkpoint(run.progress.iteration, run.folder, "last")
+    finally:
+        if batches is not None:
+            batches.close()
+    run.save()
+    yield Checkpoint(run.progress.iteration, run.folder, "last")
+    yield Done(run.folder, run.progress.iteration, "finished", run.scores)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text

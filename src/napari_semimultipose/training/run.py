@@ -1,0 +1,310 @@
+"""The state of one training run: network, optimiser, averaged weights, progress, and their files."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.data.batches import Batch, BatchSize
+from napari_semimultipose.data.split import TrainingData
+from napari_semimultipose.errors import ModelError, TrainingError
+from napari_semimultipose.io.atomic import replace_file
+from napari_semimultipose.io.labels import write_poses
+from napari_semimultipose.models.checkpoint import (
+    LAST_WEIGHTS,
+    RESUME,
+    WEIGHTS,
+    ModelInfo,
+    is_model_folder,
+    read_info,
+    save_weights,
+    write_info,
+)
+from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
+from napari_semimultipose.models.directpose import DirectPose, Output
+from napari_semimultipose.poses import Skeleton
+from napari_semimultipose.training.events import Step, Validation
+from napari_semimultipose.training.schedule import (
+    AveragedNetwork,
+    Progress,
+    build_optimizer,
+    learning_rate_factor,
+    set_learning_rate,
+)
+from napari_semimultipose.training.step import Objective, longest_limbs_px
+from napari_semimultipose.training.validate import validate
+
+_BAD_STEPS = 20  # non-finite gradients in a row before giving up
+
+
+class Run:
+    """A training run. Make it with `open`, then call `start` once the data are known."""
+
+    device: torch.device
+    objective: Objective
+    progress: Progress
+
+    def __init__(
+        self, folder: Path, config: Config, skeleton: Skeleton, state: dict[str, Any] | None
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.skeleton = skeleton
+        self.scores: Mapping[str, float] = {}
+        self.improved = False
+        self._state = state
+        self._best = -math.inf
+        self._bad_steps = 0
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+        self.batch_size = BatchSize(config.data.batch_labeled, config.data.batch_unlabeled)
+        if state is not None:
+            self.batch_size = BatchSize(*state["batch_size"])
+            self._best = state["best"]
+            self.scores = state["scores"]
+
+    @classmethod
+    def open(cls, folder: Path, config: Config, skeleton: Skeleton, *, resume: bool) -> Run:
+        """Begin a run in a new folder, or go on with the one in `folder`.
+
+        Raises
+        ------
+        TrainingError
+            If the folder holds a model and `resume` is False, or nothing to resume, or another skeleton.
+        """
+        if not resume:
+            if is_model_folder(folder):
+                raise TrainingError(
+                    f"{folder} already holds a model: resume it, or choose another output folder"
+                )
+            if folder.is_file():
+                raise TrainingError(f"{folder} is a file: choose a folder for the model")
+            return cls(folder, config, skeleton, None)
+        info = read_info(folder)
+        if not (folder / RESUME).is_file():
+            raise TrainingError(f"{folder} holds no saved state ({RESUME}) to resume from")
+        if info.skeleton.keypoints != skeleton.keypoints:
+            raise TrainingError(
+                f"the model in {folder} has the keypoints {', '.join(info.skeleton.keypoints)}, "
+                f"the labels have {', '.join(skeleton.keypoints)}"
+            )
+        try:
+            state = torch.load(folder / RESUME, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise ModelError(f"{folder / RESUME} is damaged: {error}") from None
+        # The settings of the run stay; only its length and device may be given anew.
+        fresh = {name: getattr(config.train, name) for name in ("minutes", "iterations", "device")}
+        train = info.config.train.model_copy(update=fresh)
+        return cls(folder, info.config.model_copy(update={"train": train}), info.skeleton, state)
+
+    @property
+    def validation_keys(self) -> list[tuple[int, int]] | None:
+        """Validation frames of a resumed run."""
+        if self._state is None:
+            return None
+        return [(int(v), int(f)) for v, f in self._state["validation"]]
+
+    def start(self, data: TrainingData) -> None:
+        """Build the network and its company, and write what does not change during the run."""
+        config = self.config
+        torch.manual_seed(config.train.seed)
+        self.device = pick_device(config.train.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.fabric = Fabric(
+            accelerator=self.device.type,
+            devices=1 if self.device.index is None else [self.device.index],
+            precision=pick_precision(config.train.precision, self.device),
+        )
+        self.skeleton = data.poses.skeleton
+        network = DirectPose(config.model, self.skeleton.keypoints)
+        network.to(memory_format=torch.channels_last)
+        network = network.to(self.device)
+        self.network = network
+        optimizer = build_optimizer(network, config.train)
+        self._wrapped, self.optimizer = self.fabric.setup(network, optimizer)
+        self.averaged = AveragedNetwork(network, config.train.ema) if config.train.ema else None
+        rows = [r.row for r in data.train]
+        self.objective = Objective(
+            config,
+            self.skeleton,
+            network.groups,
+            longest_limbs_px(data.poses, rows, data.scale or 1.0),
+            self.device,
+        )
+        self._scale = data.scale
+        self._animal_size_px = data.poses.select(rows).animal_size_px
+        self._validation = [list(r.key) for r in data.validation]  # type: ignore[call-overload]
+        iteration, elapsed_s = 0, 0.0
+        if self._state is not None:
+            iteration, elapsed_s = self._restore(self._state)
+            self._state = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_info(self.folder, self._info())
+        used = data.poses.select(rows + [r.row for r in data.validation])
+        write_poses(used, self.folder / "labels.slp")
+        with replace_file(self.folder / "split.json") as path:
+            path.write_text(json.dumps(data.split(), indent=1), encoding="utf-8")
+        if iteration == 0 or not (self.folder / "log.csv").is_file():
+            with (self.folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow(["iteration", "elapsed_s", "kind", "name", "value"])
+        self.progress = Progress(config.train, iteration, elapsed_s)
+
+    def _restore(self, state: dict[str, Any]) -> tuple[int, float]:
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.averaged is not None:
+                self.averaged.network.load_state_dict(state["averaged"])
+                self.averaged.updates = state["updates"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"{self.folder / RESUME} does not fit the settings of this run: {error}"
+            ) from None
+        torch.set_rng_state(state["rng"])
+        return int(state["iteration"]), float(state["elapsed_s"])
+
+    # ------------------------------------------------------------------ steps
+
+    def step(self, batch: Batch) -> None:
+        """Take one optimiser step.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not finite several times in a row.
+        """
+        config = self.config.train
+        share = self.progress.share
+        batch = batch.to(self.device)
+        if self.device.type == "cpu":
+            batch.images = batch.images.contiguous(memory_format=torch.channels_last)
+        set_learning_rate(self.optimizer, learning_rate_factor(config, share))
+        self.network.train()
+        teacher: Callable[[Tensor], Output] | None = None
+        if self.averaged is not None:
+            averaged = self.averaged.network
+
+            def teacher(images: Tensor) -> Output:
+                with self.fabric.autocast():
+                    output: Output = averaged(images)
+                return output
+
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.objective(self._wrapped, teacher, batch, share)
+        self.fabric.backward(loss.total)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
+        if bool(torch.isfinite(norm)) and bool(torch.isfinite(loss.total)):
+            self.optimizer.step()
+            if self.averaged is not None:
+                self.averaged.update(self.network)
+            self._bad_steps = 0
+        else:
+            self._bad_steps += 1
+            if self._bad_steps >= _BAD_STEPS or not self.progress.iteration:
+                broken = [n for n, v in loss.terms.items() if not bool(torch.isfinite(v))]
+                raise TrainingError(
+                    f"the loss is not finite at step {self.progress.iteration} "
+                    f"({', '.join(broken) or 'gradient'}): lower train.lr, or set train.precision=32; "
+                    f"the state saved before is kept in {self.folder}"
+                )
+        for name, value in {**loss.terms, "total": loss.total.detach()}.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
+        self._count += 1
+        self.progress.iteration += 1
+
+    def report(self) -> Step:
+        """Mean losses since the last report; also written to ``log.csv``."""
+        losses = {name: float(value) / self._count for name, value in self._sums.items()}
+        self._sums, self._count = {}, 0
+        lr = max(g["lr"] for g in self.optimizer.param_groups)
+        self._log("loss", losses)
+        self._log("rate", {"learning_rate": lr})
+        p = self.progress
+        return Step(p.iteration, p.elapsed_s, p.share, p.remaining_s, losses, lr)
+
+    def validate(self, data: TrainingData) -> Validation:
+        """Score the weights that would be saved now."""
+        network = self.averaged.network if self.averaged else self.network.eval()
+        scores = validate(network, self._info(), data.validation, data.poses, str(self.device))
+        self._log("validation", scores)
+        value = scores["ap"] + scores["ap_loose"]
+        self.improved = value >= self._best
+        if self.improved:
+            self._best, self.scores = value, scores
+        return Validation(self.progress.iteration, self.progress.elapsed_s, scores, self.improved)
+
+    def _log(self, kind: str, values: Mapping[str, float]) -> None:
+        p = self.progress
+        with (self.folder / "log.csv").open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            for name, value in values.items():
+                writer.writerow([p.iteration, f"{p.elapsed_s:.2f}", kind, name, f"{value:.6g}"])
+
+    # ------------------------------------------------------------------ files
+
+    def _info(self) -> ModelInfo:
+        return ModelInfo(
+            self.skeleton,
+            self.config,
+            self._scale,
+            self._animal_size_px,
+            self.scores,
+            self.progress.iteration if hasattr(self, "progress") else 0,
+        )
+
+    def _final(self) -> DirectPose:
+        return self.averaged.network if self.averaged else self.network
+
+    def save(self) -> None:
+        """Write the newest weights and everything that a resumed run needs.
+
+        The weights become the model, too, unless better ones were saved by `save_best`.
+        """
+        save_weights(self._final(), self.folder / LAST_WEIGHTS)
+        if not self._has_best():
+            save_weights(self._final(), self.folder / WEIGHTS)
+        state = {
+            "iteration": self.progress.iteration,
+            "elapsed_s": self.progress.elapsed_s,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": self.averaged.network.state_dict() if self.averaged else {},
+            "updates": self.averaged.updates if self.averaged else 0,
+            "rng": torch.get_rng_state(),
+            "batch_size": [self.batch_size.labeled, self.batch_size.unlabeled],
+            "validation": self._validation,
+            "best": self._best,
+            "scores": dict(self.scores),
+        }
+        with replace_file(self.folder / RESUME) as path:
+            torch.save(state, path)
+        write_info(self.folder, self._info())
+
+    def save_best(self) -> None:
+        """Write the present weights as the model, because they validated best."""
+        save_weights(self._final(), self.folder / WEIGHTS)
+        (self.folder / "best.txt").write_text(
+            f"step {self.progress.iteration}: {json.dumps(dict(self.scores))}\n", encoding="utf-8"
+        )
+        write_info(self.folder, self._info())
+
+    def _has_best(self) -> bool:
+        return (self.folder / "best.txt").is_file()
+
+    def free_memory(self) -> None:
+        """Give back what the failed step held."""
+        self.optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -1,0 +1,214 @@
+"""One training step: the losses of a batch, on labelled and unlabelled views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.data.batches import Batch
+from napari_semimultipose.inference.decode import Detections, candidates, suppress
+from napari_semimultipose.losses.fusion import (
+    PseudoKeypoints,
+    fusion_loss,
+    limb_hinge,
+    two_way_loss,
+)
+from napari_semimultipose.losses.objective import (
+    Labels,
+    fusion_weights,
+    supervised_terms,
+    term_weights,
+    weighted_sum,
+)
+from napari_semimultipose.models.directpose import Output
+from napari_semimultipose.poses import Poses, Skeleton
+from napari_semimultipose.training.pseudo import pseudo_labels
+
+
+@dataclass
+class StepLoss:
+    """Weighted total (with graph) and raw terms (numbers) of a step."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+class Objective:
+    """Computes the losses of a batch according to the settings.
+
+    Parameters
+    ----------
+    config : Config
+    skeleton : Skeleton
+    groups : sequence of keypoint indices
+        Groups of the network's locators.
+    limb_lengths_px : sequence of float
+        Longest labelled length of each edge at the working scale, px.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        skeleton: Skeleton,
+        groups: Sequence[Sequence[int]],
+        limb_lengths_px: Sequence[float],
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.groups = groups
+        self.mirror = torch.from_numpy(skeleton.mirror_index).to(device)
+        self.edges = torch.tensor(skeleton.edges, dtype=torch.long, device=device).reshape(-1, 2)
+        self.limbs = torch.tensor(limb_lengths_px, dtype=torch.float32, device=device)
+
+    def needs_unlabeled(self, progress: float) -> bool:
+        """Whether unlabelled views act at this share of training."""
+        return fusion_weights(self.config.loss, self.config.train.method, progress)[1] > 0
+
+    @property
+    def needs_plain(self) -> bool:
+        """Whether the unlabelled views are also wanted unaltered."""
+        loss = self.config.loss
+        return self.config.train.method == "semimultipose" and loss.teacher
+
+    def __call__(
+        self,
+        network: nn.Module,
+        teacher: Callable[[Tensor], Output] | None,
+        batch: Batch,
+        progress: float,
+    ) -> StepLoss:
+        """Run the network on the batch and return its losses at a share 0..1 of training."""
+        loss = self.config.loss
+        size = (batch.images.shape[-2], batch.images.shape[-1])
+        alpha, beta = fusion_weights(loss, self.config.train.method, progress)
+        output: Output = network(batch.images)
+        n = batch.n_labeled
+        labels = [
+            Labels(*one) for one in zip(batch.keypoints, batch.labeled, batch.visible, strict=True)
+        ]
+        labelled = output.part(0, n)
+        terms = self._supervised(labelled, labels, size)
+        total = weighted_sum(terms, term_weights(loss))
+        raw = dict(terms)
+        if alpha > 0:
+            total = total + alpha * self._fusion(
+                network, batch.images[:n], labelled, progress, raw, "labeled"
+            )
+        if beta > 0 and len(batch.images) > n:
+            free = output.part(n, len(batch.images))
+            total = total + beta * self._fusion(
+                network, batch.images[n:], free, progress, raw, "unlabeled"
+            )
+            if loss.consistency > 0 and teacher is not None and batch.plain is not None:
+                total = total + beta * loss.consistency * self._follow(
+                    teacher, batch, free, size, progress, raw
+                )
+        return StepLoss(total, {name: value.detach() for name, value in raw.items()})
+
+    def _supervised(
+        self, output: Output, labels: Sequence[Labels], size: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        return supervised_terms(
+            output,
+            labels,
+            size,
+            self.config.loss,
+            groups=self.groups,
+            level_ranges=self.config.model.level_ranges,
+        )
+
+    def _confident(self, progress: float) -> float:
+        low, high = self.config.loss.tau
+        return low + (high - low) * progress
+
+    def _fusion(
+        self,
+        network: nn.Module,
+        images: Tensor,
+        output: Output,
+        progress: float,
+        raw: dict[str, Tensor],
+        where: str,
+    ) -> Tensor:
+        """Fusion of the network's own branches (SemiMultiPose, equations 8 and 9)."""
+        loss = self.config.loss
+        source = output
+        if loss.pseudo_eval_pass:
+            network.eval()
+            with torch.no_grad():
+                source = network(images)
+            network.train()
+        found = candidates(source, loss.delta, peaks=loss.pseudo_set == "nms" and loss.teacher)
+        if loss.pseudo_set == "nms":
+            predict = self.config.predict
+            found = suppress(found, predict.nms, predict.nms_threshold)
+        pseudo = self._pseudo_keypoints(found, output)
+        if loss.fusion_target == "two_way":
+            both = two_way_loss(output.heat, pseudo, loss, self._confident(progress))
+            raw[f"{where}_to_heat"] = both["to_heat"]
+            raw[f"{where}_to_keypoints"] = both["to_keypoints"]
+            total = both["to_heat"] + 0.25 * both["to_keypoints"]
+        else:
+            total = fusion_loss(output.heat, pseudo, loss)
+            raw[f"{where}_fusion"] = total
+        if where == "unlabeled" and loss.limb_hinge > 0 and len(self.edges):
+            stride = output.heat_stride
+            raw["limb_hinge"] = limb_hinge(
+                pseudo.cells, pseudo.score, self.limbs / stride, self.edges
+            )
+            total = total + loss.limb_hinge * raw["limb_hinge"]
+        return total
+
+    def _pseudo_keypoints(self, found: Detections, output: Output) -> PseudoKeypoints:
+        loss = self.config.loss
+        xy = found.xy
+        if loss.pad_stretch:
+            # The published code rescales by padded / unpadded height, on both axes.
+            padded = 32 * output.heat_stride * -(-output.heat.shape[-2] // 32)
+            xy = xy * (padded / (padded - 8))
+        cells = (xy - output.heat_stride // 2) / output.heat_stride
+        score = found.cls if loss.pseudo_score == "cls" else found.score
+        return PseudoKeypoints(found.image, cells, score)
+
+    def _follow(
+        self,
+        teacher: Callable[[Tensor], Output],
+        batch: Batch,
+        output: Output,
+        size: tuple[int, int],
+        progress: float,
+        raw: dict[str, Tensor],
+    ) -> Tensor:
+        """Losses against what the averaged network says on the unaltered views."""
+        with torch.no_grad():
+            assert batch.plain is not None
+            said = teacher(batch.plain)
+            labels = pseudo_labels(
+                said,
+                batch.to_view,
+                size[0],
+                self.config.loss,
+                self._confident(progress),
+                self.mirror,
+            )
+        terms = self._supervised(output, labels, size)
+        raw |= {f"teacher_{name}": value for name, value in terms.items()}
+        raw["teacher_animals"] = terms["cls"].new_tensor(
+            sum(len(one.keypoints) for one in labels) / max(len(labels), 1)
+        )
+        return weighted_sum(terms, term_weights(self.config.loss))
+
+
+def longest_limbs_px(poses: Poses, rows: Sequence[int], scale: float) -> list[float]:
+    """Longest labelled length of each edge of the skeleton at the working scale, px."""
+    xy = poses.xy[list(rows)]
+    out = []
+    for a, b in poses.skeleton.edges:
+        length = ((xy[..., a, :] - xy[..., b, :]) ** 2).sum(-1) ** 0.5
+        known = length[length == length]
+        out.append(float(known.max()) * scale if known.size else 0.0)
+    return out

@@ -1,0 +1,48 @@
+"""Score a network on labelled frames while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_semimultipose.config import EvaluateConfig, PredictConfig
+from napari_semimultipose.data.frames import FrameRef
+from napari_semimultipose.data.split import with_points_inside
+from napari_semimultipose.evaluation.scores import evaluate
+from napari_semimultipose.inference.predict import Predictor, to_poses
+from napari_semimultipose.models.checkpoint import ModelInfo
+from napari_semimultipose.models.directpose import DirectPose
+from napari_semimultipose.poses import Poses
+
+SCORES = ("ap", "ap50", "ap75", "ap_loose", "median_error_px", "recall")
+"""Scores that a validation reports; ``ap_loose`` is AP at OKS sigma 0.1."""
+
+
+def validate(
+    network: DirectPose, info: ModelInfo, refs: Sequence[FrameRef], poses: Poses, device: str
+) -> dict[str, float]:
+    """Predict the frames of `refs` and compare with their labels in `poses`.
+
+    Returns
+    -------
+    dict of str to float
+        The scores `SCORES`; NaN where there is nothing to score.
+    """
+    config = PredictConfig(
+        **info.config.predict.model_dump() | {"score_threshold": 0.01, "device": device}
+    )
+    predictor = Predictor(network, info, config)
+    parts = []
+    for ref in refs:
+        image = ref.frames[ref.index]
+        loaded = predictor.load([ref.index], [image])
+        animals = predictor.animals(predictor.forward(loaded.images), loaded)
+        video = int(poses.video[ref.row])
+        parts.append(to_poses(info.skeleton, [ref.index], animals, poses.videos, video))
+    truth = with_points_inside(poses, refs).select([r.row for r in refs])
+    prediction = Poses.concatenate(parts)
+    tight = evaluate(prediction, truth, EvaluateConfig(sigma=0.05))
+    loose = evaluate(prediction, truth, EvaluateConfig(sigma=0.1))
+    found = {**tight, "ap_loose": loose["ap"]}
+    return {
+        name: float("nan") if found.get(name) is None else float(found[name]) for name in SCORES
+    }
