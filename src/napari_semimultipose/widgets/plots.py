@@ -1,0 +1,214 @@
+"""Live plot of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from typing_extensions import override
+
+REDRAW_MS = 250
+MAX_POINTS = 1000
+
+# Distinct for most kinds of colour vision, and light enough for dark backgrounds
+# (Okabe and Ito 2008, "Color universal design").
+PALETTE = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442", "#999999")
+AP_COLOR = "#009e73"
+ERROR_COLOR = "#e69f00"
+
+
+@dataclass(frozen=True)
+class PlotColors:
+    """Background, text and grid as names of colours that Qt understands."""
+
+    background: str = "#262930"
+    text: str = "#f0f1f2"
+
+
+class Series:
+    """Points of one curve; when there are too many, every second one is dropped."""
+
+    def __init__(self, limit: int = MAX_POINTS) -> None:
+        self._limit = limit
+        self._stride = 1
+        self._seen = 0
+        self._x: list[float] = []
+        self._y: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def add(self, x: float, y: float) -> None:
+        """Append a point; x grows."""
+        if self._seen % self._stride == 0:
+            self._x.append(x)
+            self._y.append(y)
+            if len(self._x) > self._limit:
+                self._x, self._y = self._x[::2], self._y[::2]
+                self._stride *= 2
+        self._seen += 1
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return x and y."""
+        return np.array(self._x, float), np.array(self._y, float)
+
+
+class TrainingPlot(QWidget):
+    """Losses on a logarithmic axis; below them AP (left axis) and the median error (right axis).
+
+    Points can be added at any rate: the curves are drawn again at most four times a second, and
+    only while they can be seen.
+    """
+
+    def __init__(self, colors: PlotColors | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._losses: dict[str, Series] = {}
+        self._scores = {"ap": Series(), "median_error_px": Series()}
+        self._curves: dict[str, pg.PlotDataItem] = {}
+        self._colors = colors or PlotColors()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REDRAW_MS)
+        self._timer.timeout.connect(self.redraw)
+
+        self._loss_view = pg.PlotWidget(self)
+        self._loss_plot = self._loss_view.getPlotItem()
+        self._loss_plot.setLogMode(x=False, y=True)
+        self._loss_plot.setLabel("left", "Loss")
+        self._legend = self._loss_plot.addLegend(offset=(-4, 2), colCount=2, verSpacing=-6)
+
+        self._score_view = pg.PlotWidget(self)
+        self._score_plot = self._score_view.getPlotItem()
+        self._score_plot.setLabel("bottom", "Iteration")
+        self._score_plot.setYRange(0, 1, padding=0.02)
+        self._score_plot.setXLink(self._loss_plot)
+        self._score_plot.showAxis("right")
+        self._error_box = pg.ViewBox()
+        self._score_plot.scene().addItem(self._error_box)
+        self._score_plot.getAxis("right").linkToView(self._error_box)
+        self._error_box.setXLink(self._score_plot)
+        self._score_plot.getViewBox().sigResized.connect(self._match_views)
+        self._ap_curve = self._score_plot.plot(
+            pen=pg.mkPen(AP_COLOR, width=2), symbol="o", symbolSize=5, symbolBrush=AP_COLOR,
+            symbolPen=None,
+        )  # fmt: skip
+        self._error_curve = pg.PlotDataItem(
+            pen=pg.mkPen(ERROR_COLOR, width=2), symbol="s", symbolSize=5, symbolBrush=ERROR_COLOR,
+            symbolPen=None,
+        )  # fmt: skip
+        self._error_box.addItem(self._error_curve)
+
+        for view in (self._loss_view, self._score_view):
+            item = view.getPlotItem()
+            item.setMenuEnabled(False)
+            item.hideButtons()
+            for box in (item.getViewBox(),):
+                box.setMouseEnabled(x=False, y=False)
+            for side in ("left", "right"):
+                item.getAxis(side).setWidth(52)
+            view.setMinimumHeight(110)
+        self._error_box.setMouseEnabled(x=False, y=False)
+        # Same inner width as the plot below, whose right axis has numbers
+        self._loss_plot.showAxis("right")
+        self._loss_plot.getAxis("right").setStyle(showValues=False)
+        self._loss_plot.getAxis("bottom").setStyle(showValues=False)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self._loss_view, 3)
+        layout.addWidget(self._score_view, 2)
+        self._loss_view.setToolTip(
+            "Unweighted loss terms and their weighted total. Click a name to hide its curve."
+        )
+        self._score_view.setToolTip(
+            "Scores on the validation frames: average precision (higher is better) and the median "
+            "distance between predicted and labelled keypoints (lower is better)"
+        )
+        self.set_colors(self._colors)
+
+    # ------------------------------------------------------------------ data
+
+    def add_losses(self, iteration: int, losses: Mapping[str, float]) -> None:
+        """Append a point to the curve of each loss term."""
+        for name, value in losses.items():
+            series = self._losses.setdefault(name, Series())
+            # a term that is switched off is 0, which has no logarithm
+            series.add(iteration, value if value > 0 else float("nan"))
+        self._touch()
+
+    def add_scores(self, iteration: int, scores: Mapping[str, float]) -> None:
+        """Append a point to the curves of the validation scores."""
+        for name, series in self._scores.items():
+            value = float(scores.get(name, float("nan")))
+            if np.isfinite(value):  # unknown, when the validation frames show no animal
+                series.add(iteration, value)
+        self._touch()
+
+    def clear(self) -> None:
+        """Remove all points."""
+        self._losses.clear()
+        for curve in self._curves.values():
+            self._loss_plot.removeItem(curve)  # takes it out of the legend too
+        self._curves.clear()
+        self._scores = {name: Series() for name in self._scores}
+        self.redraw()
+
+    def _touch(self) -> None:
+        if self.isVisible() and not self._timer.isActive():
+            self._timer.start()
+
+    # --------------------------------------------------------------- drawing
+
+    def redraw(self) -> None:
+        """Draw the curves as they are now."""
+        for i, (name, series) in enumerate(self._losses.items()):
+            if name not in self._curves:
+                self._curves[name] = self._loss_plot.plot(
+                    pen=self._pen(name, i), name=name.replace("_", " "), connect="finite"
+                )
+            self._curves[name].setData(*series.arrays())
+        self._ap_curve.setData(*self._scores["ap"].arrays())
+        self._error_curve.setData(*self._scores["median_error_px"].arrays())
+        errors = self._scores["median_error_px"].arrays()[1]
+        if errors.size:
+            self._error_box.setYRange(0, float(errors.max()) or 1.0, padding=0.05)
+        self._match_views()
+
+    def set_colors(self, colors: PlotColors) -> None:
+        """Draw in other colours, when the theme of the viewer changes."""
+        self._colors = colors
+        for view in (self._loss_view, self._score_view):
+            view.setBackground(colors.background)
+            item = view.getPlotItem()
+            item.showGrid(x=True, y=True, alpha=0.15)
+            for side in ("left", "bottom", "right"):
+                item.getAxis(side).setPen(colors.text)
+                item.getAxis(side).setTextPen(colors.text)
+        self._score_plot.getAxis("left").setTextPen(AP_COLOR)
+        self._score_plot.getAxis("right").setTextPen(ERROR_COLOR)
+        self._score_plot.setLabel("left", "AP", color=AP_COLOR)
+        self._score_plot.setLabel("right", "Median error, px", color=ERROR_COLOR)
+        self._legend.setLabelTextColor(colors.text)
+        for i, (name, curve) in enumerate(self._curves.items()):
+            curve.setPen(self._pen(name, i))
+
+    @override
+    def showEvent(self, event: object) -> None:
+        """Catch up with what came while the plot could not be seen."""
+        super().showEvent(event)
+        self.redraw()
+
+    def _pen(self, name: str, index: int) -> object:
+        if name == "total":
+            return pg.mkPen(self._colors.text, width=2)
+        return pg.mkPen(PALETTE[index % len(PALETTE)], width=1)
+
+    def _match_views(self) -> None:
+        box = self._score_plot.getViewBox()
+        self._error_box.setGeometry(box.sceneBoundingRect())
+        self._error_box.linkedViewChanged(box, self._error_box.XAxis)

@@ -1,0 +1,96 @@
+"""Importing torch in a worker thread without stopping the viewer.
+
+Two things hold Python's global lock for hundreds of milliseconds while torch is imported: the
+dynamic loader (the libraries have gigabytes), and full passes of the garbage collector over the
+many objects that the modules create. Both are taken off the lock here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LIBRARIES = ("c10", "torch_cpu", "torch")
+_RTLD_NOW = 2
+
+_lock = threading.Lock()
+_at_work = 0
+
+
+def import_quietly(*modules: str) -> None:
+    """Import modules that need torch; to be called in the worker thread.
+
+    The same as importing them, but other threads wait for tens instead of hundreds of milliseconds.
+    Errors are those of the imports.
+    """
+    if "torch" not in sys.modules:
+        _map_libraries()
+    with collector_at_rest():
+        for name in modules:
+            importlib.import_module(name)
+
+
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """No garbage is collected in this block; afterwards, what it created is not looked at again.
+
+    A full pass over the objects of torch alone takes 0.2 s, during which no other Python code can
+    run, and they are there to stay. They count again after `collector_as_before`.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def long_work() -> Iterator[None]:
+    """Undo `collector_at_rest` at the end of the last of these blocks.
+
+    Other objects than those of torch are out of the collector's sight too, a viewer that is closed
+    meanwhile for example: when the work is done, they must be collectable again.
+    """
+    global _at_work
+    with _lock:
+        _at_work += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _at_work -= 1
+            if not _at_work:
+                gc.unfreeze()
+
+
+def _map_libraries() -> None:
+    """Have the system load torch's libraries; ctypes lets go of the global lock meanwhile.
+
+    On Windows torch does the same on its own. Without success nothing is lost: the import loads
+    what is missing.
+    """
+    if sys.platform == "win32":
+        return
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return
+    folder = Path(spec.submodule_search_locations[0]) / "lib"
+    load = ctypes.CDLL(None).dlopen
+    load.restype = ctypes.c_void_p
+    load.argtypes = [ctypes.c_char_p, ctypes.c_int]
+    suffix = ".dylib" if sys.platform == "darwin" else ".so"
+    for name in _LIBRARIES:
+        path = folder / f"lib{name}{suffix}"
+        if path.exists():
+            load(os.fsencode(path), _RTLD_NOW)

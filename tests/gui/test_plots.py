@@ -1,0 +1,113 @@
+"""The live plot of training."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from napari_semimultipose.widgets.plots import MAX_POINTS, PlotColors, Series, TrainingPlot
+
+
+@pytest.fixture
+def plot(qtbot):
+    plot = TrainingPlot()
+    qtbot.addWidget(plot)
+    plot.resize(380, 300)
+    plot.show()
+    qtbot.waitExposed(plot)
+    return plot
+
+
+def test_a_series_stays_small_and_keeps_its_range():
+    series = Series(limit=100)
+    for i in range(10_000):
+        series.add(i, 2.0 * i)
+        assert len(series) <= 100
+    x, y = series.arrays()
+    assert x[0] == 0
+    assert x[-1] > 9_800
+    assert (np.diff(x) > 0).all()
+    assert (y == 2 * x).all()
+
+
+def test_curves_show_the_points_that_were_added(plot):
+    for i in range(1, 50):
+        plot.add_losses(i, {"total": 10 / i, "class": 5 / i})
+        plot.add_scores(i, {"ap": i / 50, "median_error_px": 50.0 / i})
+    plot.redraw()
+    x, y = plot._curves["total"].getOriginalDataset()
+    assert (x == np.arange(1, 50)).all()
+    assert y[-1] == pytest.approx(10 / 49)
+    x, y = plot._ap_curve.getOriginalDataset()
+    assert y[-1] == pytest.approx(49 / 50)
+    assert [label.text for _, label in plot._legend.items] == ["total", "class"]
+
+
+def test_terms_of_zero_are_left_out_of_the_logarithmic_plot(plot):
+    plot.add_losses(1, {"total": 1.0, "fusion": 0.0})
+    plot.add_losses(2, {"total": 1.0, "fusion": 0.5})
+    plot.redraw()
+    _, y = plot._curves["fusion"].getOriginalDataset()
+    assert np.isnan(y[0])
+    assert y[1] == 0.5
+
+
+def test_scores_that_are_unknown_are_skipped(plot):
+    plot.add_scores(1, {"ap": float("nan"), "median_error_px": float("nan")})
+    plot.add_scores(2, {"recall": 0.5})
+    plot.redraw()
+    assert plot._ap_curve.getOriginalDataset()[0] is None
+    plot.add_scores(3, {"ap": 0.5})
+    plot.redraw()
+    assert plot._ap_curve.getOriginalDataset()[0].tolist() == [3]
+
+
+def test_clear_removes_curves_and_legend(plot):
+    plot.add_losses(1, {"total": 1.0})
+    plot.redraw()
+    plot.clear()
+    assert not plot._curves
+    assert not plot._legend.items
+    plot.add_losses(1, {"other": 1.0})
+    plot.redraw()
+    assert list(plot._curves) == ["other"]
+
+
+def test_it_draws_seldom_however_fast_points_come(qtbot):
+    draws = []
+
+    class Counting(TrainingPlot):
+        def redraw(self):
+            draws.append(time.monotonic())
+            super().redraw()
+
+    plot = Counting()
+    qtbot.addWidget(plot)
+    plot.show()
+    qtbot.waitExposed(plot)
+    draws.clear()
+    for i in range(300):
+        plot.add_losses(i + 1, {"total": 1.0})
+        qtbot.wait(2)
+    assert draws
+    assert (np.diff(draws) > 0.2).all()
+
+
+def test_a_full_plot_is_drawn_within_a_frame(plot):
+    for i in range(1, MAX_POINTS):
+        plot.add_losses(i, {f"term{k}": 1 + np.sin(i * (k + 1)) for k in range(8)} | {"total": 2.0})
+    plot.redraw()
+    start = time.perf_counter()
+    plot.redraw()
+    plot.grab()
+    assert time.perf_counter() - start < 0.25
+
+
+def test_colours_follow_the_theme(plot):
+    plot.add_losses(1, {"total": 1.0})
+    plot.redraw()
+    plot.set_colors(PlotColors(background="#ffffff", text="#101010"))
+    assert plot._curves["total"].opts["pen"].color().name() == "#101010"
+    assert plot._loss_view.backgroundBrush().color().name() == "#ffffff"
