@@ -40,8 +40,10 @@ class Format:
         What it cannot keep; `write_poses` says so whenever it happens.
     module : str
         Where its `read` and `write` live.
-    folder : bool
-        Whether it is a folder rather than a file.
+    writer : str
+        Name of the function that writes it.
+    folder : tuple of str
+        For formats that are folders: suffixes of the files that they consist of.
     """
 
     name: str
@@ -52,7 +54,8 @@ class Format:
     holds: str
     loses: str
     module: str
-    folder: bool = False
+    writer: str = "write"
+    folder: tuple[str, ...] = ()
 
 
 FORMATS: dict[str, Format] = {
@@ -77,6 +80,38 @@ FORMATS: dict[str, Format] = {
             "everything; image lists, and frames of recordings by number",
             "nothing, but other programs ignore tracks, symmetry and keypoint scores",
             "coco",
+        ),
+        Format(
+            "deeplabcut",
+            "DeepLabCut",
+            (".csv", ".h5"),
+            True,
+            True,
+            "positions, individuals (as tracks), likelihoods of predictions; one video a file",
+            "visibility, images without animals, scores of animals, skeleton edges",
+            "deeplabcut",
+        ),
+        Format(
+            "deeplabcut-project",
+            "DeepLabCut project folder",
+            (),
+            True,
+            True,
+            "positions, individuals (as tracks), skeleton edges; several videos",
+            "visibility, images without animals, all scores, image names of another form",
+            "deeplabcut_project",
+            folder=(".csv", ".h5", ".yaml"),
+        ),
+        Format(
+            "lightning-pose",
+            "Lightning Pose",
+            (".csv",),
+            True,
+            True,
+            "positions of one animal, likelihoods of predictions; one video a file",
+            "tracks, visibility, images without animals, scores of animals, skeleton edges",
+            "deeplabcut",
+            writer="write_lightning_pose",
         ),
     )
 }
@@ -172,7 +207,13 @@ def write_poses(
     known = _format_to_write(place) if format is None else _format(format)
     if not known.writes:
         raise LabelsError(f"{known.title} can be read, but not written: {_choices('writes')}")
-    writer: Callable[..., list[str]] = _module(known).write
+    writer: Callable[..., list[str]] = getattr(_module(known), known.writer)
+    if known.folder:
+        _check_replaceable(place, known)
+    elif known.suffixes and not place.name.lower().endswith(known.suffixes):
+        raise LabelsError(
+            f"{known.title} files end with {' or '.join(known.suffixes)}, not {place.name!r}"
+        )
     options = {"target": place} if known.name == "sleap" and place.is_file() else {}
     try:
         with (replace_folder if known.folder else replace_file)(place) as fresh:
@@ -190,6 +231,11 @@ def detect_format(path: Path) -> str:
         return "sleap"
     if suffix == ".json":
         return "coco"
+    if path.is_dir() or suffix in (".yaml", ".yml"):
+        if _module(FORMATS["deeplabcut-project"]).is_project(path):
+            return "deeplabcut-project"
+    elif suffix in (".csv", ".h5"):
+        return "deeplabcut"
     raise LabelsError(f"{path} is of no known labels format: {_choices('reads')}")
 
 
@@ -198,6 +244,18 @@ def _format_to_write(path: Path) -> Format:
         if known.writes and path.name.lower().endswith(known.suffixes):
             return known
     raise LabelsError(f"no labels format is known by the name {path.name}: {_choices('writes')}")
+
+
+def _check_replaceable(folder: Path, known: Format) -> None:
+    """Refuse to replace a folder that holds more than labels, for instance pictures."""
+    if not folder.is_dir():
+        return
+    others = (p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() not in known.folder)
+    if other := next(others, None):
+        raise LabelsError(
+            f"{folder} holds {other.relative_to(folder)}, which would be lost if the folder were "
+            "replaced: choose a new folder"
+        )
 
 
 def _format(name: str) -> Format:
@@ -209,7 +267,9 @@ def _format(name: str) -> Format:
 def _choices(verb: str) -> str:
     """List the formats that can be read or written."""
     fit = (f for f in FORMATS.values() if getattr(f, verb))
-    return "known are " + ", ".join(f"{f.title} ({', '.join(f.suffixes)})" for f in fit)
+    return "known are " + ", ".join(
+        f"{f.title} ({', '.join(f.suffixes) or 'a folder'})" for f in fit
+    )
 
 
 def _module(known: Format) -> Any:
