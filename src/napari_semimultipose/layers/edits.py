@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..poses import IntArray, Source, Visibility
-from .store import INSTANCE_FIELDS, Change, PoseStore
+from napari_semimultipose.layers.store import INSTANCE_FIELDS, Change, PoseStore
+from napari_semimultipose.poses import IntArray, Source, Visibility
 
 Values = dict[str, NDArray[Any]]
 

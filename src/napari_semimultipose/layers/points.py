@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import LabelsError
-from ..poses import Poses, Skeleton, Source, Video, Visibility
-from .style import SYMBOLS, PoseStyle, animal_number
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.style import SYMBOLS, PoseStyle, animal_number
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
 if TYPE_CHECKING:
     import pandas as pd
     from napari.layers import Points
 
-    from .store import PoseStore
+    from napari_semimultipose.layers.store import PoseStore
 
 METADATA_KEY = "semimultipose"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..poses import BoolArray, IntArray, Poses, Skeleton, Source, Video
+from napari_semimultipose.poses import BoolArray, IntArray, Poses, Skeleton, Source, Video
 
 # Value of an empty slot, for each array of `Poses` that has the axes [F, N, ...].
 INSTANCE_FIELDS: Mapping[str, float] = {
@@ -164,13 +164,16 @@ class PoseStore:
             track_names=self.track_names,
         )
 
+    def sample(self, n: int) -> Poses:
+        """Return about `n` rows with animals, evenly spread: enough to judge the size of animals."""
+        rows = np.flatnonzero(self.present().any(1))
+        return self.take(rows[:: max(1, len(rows) // n)])
+
     def snapshot(self) -> Poses:
         """Return all animals and all marked frames as `Poses`, sorted by video and frame."""
         present = self.present()
         rows = np.flatnonzero(present.any(1) | self._negative[: self._used])
-        rows = rows[np.lexsort((self.array("frame")[rows], self.array("video")[rows]))]
-        poses = self.take(rows)
-        return poses.keep(poses.present)
+        return self.take(rows[np.lexsort((self.array("frame")[rows], self.array("video")[rows]))])
 
     # ---------------------------------------------------------------- writing
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..poses import Poses, Visibility
+from napari_semimultipose.poses import Poses, Visibility
 
 ColorBy = Literal["keypoint", "animal"]
 
@@ -67,11 +67,27 @@ class PoseStyle:
     color_by: ColorBy = "keypoint"
 
     @classmethod
-    def fitting(cls, poses: Poses, color_by: ColorBy = "keypoint") -> PoseStyle:
-        """Style whose points are as large as suits the animals of `poses`."""
+    def fitting(
+        cls,
+        poses: Poses,
+        color_by: ColorBy = "keypoint",
+        image_shape: tuple[int, int] | None = None,
+    ) -> PoseStyle:
+        """Style whose points are as large as suits the animals, or else the image.
+
+        Parameters
+        ----------
+        poses : Poses
+            Labels or predictions; may be empty.
+        color_by : {"keypoint", "animal"}
+        image_shape : (int, int), optional
+            Height and width in px; tells the size as long as there is no animal.
+        """
         size = poses.animal_size_px
         if not np.isfinite(size):
-            return cls(color_by=color_by)
+            if image_shape is None:
+                return cls(color_by=color_by)
+            return cls(float(np.clip(0.015 * min(image_shape), 3.0, 60.0)), color_by)
         # A crowded skeleton gets smaller points; below 3 px a point could not be hit or seen.
         share = 0.09 / np.sqrt(max(1.0, len(poses.skeleton) / 6))
         return cls(float(np.clip(share * size, 3.0, 60.0)), color_by)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..poses import Poses
-from .style import ANIMAL_PALETTE, PoseStyle
+from napari_semimultipose.layers.style import ANIMAL_PALETTE, PoseStyle
+from napari_semimultipose.poses import Poses
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .points import LayerData
+    from napari_semimultipose.layers.points import LayerData
 
 
 def tracks_from_poses(poses: Poses, video: int = 0) -> tuple[NDArray[np.float64], pd.DataFrame]:

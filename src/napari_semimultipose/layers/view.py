@@ -1,0 +1,425 @@
+"""A window into a table of poses: Points and Vectors that show the frames around the current one.
+
+napari needs time in proportion to all points of a layer for every edit. Here a layer never holds
+more than about a thousand: those of the frames near the one that is looked at. Within that window
+napari steps from frame to frame by itself; outside of it the window moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_semimultipose.layers import edits
+from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo, PointTable
+from napari_semimultipose.layers.store import Change, PoseStore
+from napari_semimultipose.layers.style import ColorBy, PoseStyle
+from napari_semimultipose.layers.vectors import vectors_from_poses
+from napari_semimultipose.poses import IntArray, Poses
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image, Points, Vectors
+
+WINDOW_POINTS = 1000
+"""About so many points are handed to napari at once: more cost time, fewer move the window often."""
+
+ENOUGH_ANIMALS = 20
+"""From so many animals on the size of the points is settled."""
+
+HIT_RADIUS = 5.0
+"""Least distance in screen pixels at which a click still means a point."""
+
+
+class Key(NamedTuple):
+    """Place of a keypoint in a store."""
+
+    row: int
+    slot: int
+    keypoint: int
+
+
+def geometry_of(image: Image | None) -> dict[str, Any]:
+    """Arguments that lay a layer (frame, row, column) over an image or a stack of images."""
+    if image is None:
+        return {}
+    n = min(image.ndim, 3)
+    scale, translate = np.ones(3), np.zeros(3)
+    scale[-n:], translate[-n:] = image.scale[-n:], image.translate[-n:]
+    return {
+        "scale": scale,
+        "translate": translate,
+        "units": ("pixel",) * (3 - n) + tuple(image.units[-n:]),
+    }
+
+
+class PoseView:
+    """Points and Vectors of one video of a store, near the current frame of a viewer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+    store : PoseStore
+        What is shown; the view follows its changes.
+    video : int
+        Index of the video to show.
+    name : str
+        Name of the Points layer; the Vectors layer is called "<name> skeleton".
+    image : Image layer, optional
+        Where the frames are; gives scale and translation.
+    points : Points layer, optional
+        A layer of the viewer to take over instead of adding one.
+    color_by : {"keypoint", "animal"}
+
+    Attributes
+    ----------
+    on_native_add : callable or None
+        Gets the positions [P, 3] of points that the user added with napari's own tool.
+    frame_listeners : list of callables
+        Called with the new frame when the viewer moves to another one.
+    close_listeners : list of callables
+        Called once when the layers are gone or about to go.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer | napari.components.ViewerModel,
+        store: PoseStore,
+        *,
+        video: int = 0,
+        name: str = "labels",
+        image: Image | None = None,
+        points: Points | None = None,
+        color_by: ColorBy = "keypoint",
+    ) -> None:
+        self.viewer = viewer
+        self.store = store
+        self.frame_listeners: list[Callable[[int], None]] = []
+        self.close_listeners: list[Callable[[], None]] = []
+        self.on_native_add: Callable[[NDArray[np.float64]], None] | None = None
+        self._video = video
+        self._image = image
+        self._color_by: ColorBy = color_by
+        self._size_factor = 1.0
+        self._settled = False
+        self._style = PoseStyle()
+        self._fit()
+        self._edges_shown = True
+        self._updating = False
+        self._closed = False
+        self._marked: tuple[Key | None, int | None] = (None, None)
+        self._keys: IntArray = np.zeros((0, 3), np.int64)
+        self._poses: Poses = store.take([])
+        self._rows: IntArray = np.zeros(0, np.int64)
+        self._span = range(0)
+        self.points: Points = points if points is not None else self._make_points(name)
+        self.points.metadata[METADATA_KEY] = self._info()
+        self.vectors: Vectors | None = self._make_vectors()
+        self._frame = self.frame
+        self.refresh()
+        store.listeners.append(self._on_store)
+        viewer.dims.events.current_step.connect(self._on_step)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        self.points.events.data.connect(self._on_native_edit)
+        self.points.events.visible.connect(self._on_visible)
+
+    # ---------------------------------------------------------------- layers
+
+    def _info(self) -> PointsInfo:
+        return PointsInfo(self.store.skeleton, self.store.videos, self._video, store=self.store)
+
+    def _make_points(self, name: str) -> Points:
+        from napari.layers import Points
+
+        layer = Points(
+            np.zeros((0, 3)),
+            ndim=3,
+            name=name,
+            metadata={METADATA_KEY: self._info()},
+            **geometry_of(self._image),
+            **self._style.points_kwargs(),
+        )
+        self.viewer.add_layer(layer)
+        return layer
+
+    def _make_vectors(self) -> Vectors:
+        from napari.layers import Vectors
+
+        geometry = {key: getattr(self.points, key) for key in ("scale", "translate", "units")}
+        layer = Vectors(
+            np.zeros((0, 2, 3)),
+            ndim=3,
+            name=f"{self.points.name} skeleton",
+            **geometry,
+            **self._style.vectors_kwargs(),
+        )
+        # Under the points, and the points stay the layer that gets clicks and keys.
+        self.viewer.layers.insert(self.viewer.layers.index(self.points), layer)
+        self.viewer.layers.selection.active = self.points
+        return layer
+
+    @property
+    def video(self) -> int:
+        """Index of the video that is shown."""
+        return self._video
+
+    @property
+    def image(self) -> Image | None:
+        """The layer with the frames."""
+        return self._image
+
+    def show_video(self, video: int, image: Image | None) -> None:
+        """Show another video of the store, over another image layer."""
+        self._video, self._image = video, image
+        self.points.metadata[METADATA_KEY] = self._info()
+        for name, value in geometry_of(image).items():
+            for layer in filter(None, (self.points, self.vectors)):
+                setattr(layer, name, value)
+        self.refresh()
+
+    def _fit(self) -> bool:
+        """Fit the style to the animals, as long as there are few; tell whether it changed."""
+        if self._settled:
+            return False
+        self._settled = int(self.store.present().sum()) >= ENOUGH_ANIMALS
+        return self._set_style()
+
+    def _set_style(self) -> bool:
+        shape = None if self._image is None else self._image.level_shapes[0][-2:]
+        style = PoseStyle.fitting(self.store.sample(200), self._color_by, shape)
+        changed = (style := style.scaled(self._size_factor)) != self._style
+        self._style = style
+        return changed
+
+    @property
+    def style(self) -> PoseStyle:
+        """Colours and sizes; sizes follow the animals."""
+        return self._style
+
+    def set_look(
+        self, *, color_by: ColorBy | None = None, size_factor: float | None = None
+    ) -> None:
+        """Change what the colours tell, or make all points larger or smaller."""
+        self._color_by = color_by or self._color_by
+        self._size_factor = size_factor or self._size_factor
+        if self._set_style():
+            self.refresh()
+            self._show_width()
+
+    def _show_width(self) -> None:
+        if self.vectors is not None:
+            self.vectors.edge_width = self._style.edge_width_px
+
+    @property
+    def edges_shown(self) -> bool:
+        """Whether the lines of the skeleton are drawn."""
+        return self._edges_shown
+
+    @edges_shown.setter
+    def edges_shown(self, shown: bool) -> None:
+        self._edges_shown = shown
+        if self.vectors is None and shown and not self._closed:
+            self.vectors = self._make_vectors()
+            self._show_vectors()
+        self._on_visible()
+
+    # ----------------------------------------------------------------- frames
+
+    @property
+    def frame(self) -> int:
+        """Index of the frame that the viewer shows."""
+        point = np.asarray(self.viewer.dims.point)[-3:]
+        return max(0, round(float(self.points.world_to_data(point)[0])))
+
+    def go_to(self, frame: int) -> None:
+        """Let the viewer show a frame."""
+        world = self.points.data_to_world((frame, 0, 0))[0]
+        self.viewer.dims.set_point(self.viewer.dims.ndim - 3, world)
+
+    @property
+    def n_frames(self) -> int | None:
+        """Number of frames of the image layer, if there is one."""
+        if self._image is None:
+            return None
+        return int(self._image.level_shapes[0][-3]) if self._image.ndim > 2 else 1
+
+    def _on_step(self, event: Any = None) -> None:
+        frame = self.frame
+        if frame == self._frame:
+            return
+        self._frame = frame
+        if frame not in self._span:
+            self.refresh()
+        for listener in list(self.frame_listeners):
+            listener(frame)
+
+    # ---------------------------------------------------------------- showing
+
+    def refresh(self) -> None:
+        """Hand the frames around the current one to napari."""
+        if self._closed:
+            return
+        frame = self.frame
+        per_frame = max(1, self.store.n_slots * len(self.store.skeleton))
+        radius = WINDOW_POINTS // (2 * per_frame)
+        self._span = range(frame - radius, frame + radius + 1)
+        self._rows = self.store.rows_near(self._video, frame, radius)
+        self._poses = self.store.take(self._rows)
+        table = PointTable.of(self._poses, None)
+        self._keys = np.column_stack([self._rows[table.row], table.slot, table.keypoint])
+        with self._own_update():
+            points = self.points
+            points.selected_data = set()
+            points.data = table.data
+            points.features = table.features(self.store.skeleton)
+            if len(table):
+                points.size = self._style.size_px
+                points.symbol = table.symbols()
+                points.face_color = table.colors(self._style, len(self.store.skeleton))
+        self._show_marks()
+        self._show_vectors()
+
+    def _show_vectors(self) -> None:
+        if self.vectors is None:
+            return
+        data, _, colors = vectors_from_poses(self._poses, None)
+        self.vectors.data = data
+        if len(data):
+            self.vectors.edge_color = colors
+
+    def mark(self, selected: Key | None, slot: int | None) -> None:
+        """Set the selected keypoint off with a white ring, and the others of the animal `slot`."""
+        if (selected, slot) != self._marked:
+            self._marked = selected, slot
+            self._show_marks()
+
+    def _show_marks(self) -> None:
+        if not len(self._keys):
+            return
+        selected, slot = self._marked
+        color = np.zeros((len(self._keys), 4))
+        color[:, 3] = 1
+        width = np.full(len(self._keys), 0.08)
+        if slot is not None:
+            row = self.store.row(self._video, self._frame)
+            animal = (self._keys[:, 0] == row) & (self._keys[:, 1] == slot)
+            color[animal], width[animal] = 1, 0.12
+        if selected is not None:
+            chosen = (self._keys == np.array(selected)).all(1)
+            color[chosen], width[chosen] = 1, 0.3
+        with self._own_update():
+            self.points.border_color = color
+            self.points.border_width = width
+
+    # ----------------------------------------------------------------- mouse
+
+    def hit(self, position: ArrayLike, zoom: float) -> Key | None:
+        """Keypoint of the current frame under a position in world coordinates, if any.
+
+        Parameters
+        ----------
+        position : array [ndim]
+            Place of the mouse.
+        zoom : float
+            Screen pixels to a unit of the world.
+        """
+        here = np.flatnonzero(self.points.data[:, 0].round() == self._frame)
+        if not len(here):
+            return None
+        point = np.asarray(self.points.world_to_data(np.asarray(position)[-3:]))[1:]
+        step = np.abs(self.points.scale[1:]) * zoom  # screen pixels to an image pixel
+        distance = np.linalg.norm((self.points.data[here, 1:] - point) * step, axis=1)
+        nearest = int(distance.argmin())
+        low, high = self.points.canvas_size_limits
+        drawn = float(np.clip(self._style.size_px * step[-1], low, high)) / 2
+        if distance[nearest] > max(drawn, HIT_RADIUS):
+            return None
+        return Key(*map(int, self._keys[here[nearest]]))
+
+    def to_xy(self, position: ArrayLike) -> NDArray[np.float64]:
+        """Convert world coordinates to (x, y) in pixels."""
+        point = np.asarray(self.points.world_to_data(np.asarray(position)[-3:]), np.float64)
+        return point[[2, 1]]
+
+    def drag(self, key: Key, xy: ArrayLike) -> None:
+        """Show a keypoint elsewhere without changing the store, while the mouse drags it."""
+        index = np.flatnonzero((self._keys == np.array(key)).all(1))
+        if not len(index):
+            return
+        x, y = np.asarray(xy, np.float64)
+        self.points.data[index[0], 1:] = y, x
+        self.points.refresh()
+        row = int(np.flatnonzero(self._rows == key.row)[0])
+        self._poses.xy[row, key.slot, key.keypoint] = x, y
+        if self.vectors is not None:
+            self.vectors.data = vectors_from_poses(self._poses, None)[0]
+
+    # ---------------------------------------------------------------- events
+
+    @contextmanager
+    def _own_update(self) -> Iterator[None]:
+        before, self._updating = self._updating, True
+        try:
+            yield
+        finally:
+            self._updating = before
+
+    def _on_store(self, change: Change | None) -> None:
+        if change is None:  # another skeleton, perhaps
+            self.points.metadata[METADATA_KEY] = self._info()
+        fitted = self._fit()
+        self.refresh()
+        if fitted:
+            self._show_width()
+
+    def _on_native_edit(self, event: Any) -> None:
+        """Take over what the user did with napari's own tools: select and drag, delete, add."""
+        if self._updating or self._closed:
+            return
+        action = str(getattr(event.action, "value", event.action))
+        if action not in ("added", "removed", "changed"):
+            return
+        data, keys = np.asarray(self.points.data), self._keys
+        index = np.unique(np.asarray(event.data_indices, np.int64))
+        if action == "changed" and len(data) == len(keys):
+            row, slot, keypoint = keys[index].T
+            edits.move_keypoints(self.store, row, slot, keypoint, data[index][:, [2, 1]])
+        elif action == "removed" and len(data) + len(index) == len(keys):
+            row, slot, keypoint = keys[index].T
+            edits.remove_keypoints(self.store, row, slot, keypoint)
+        else:
+            new = data[len(keys) :].copy()
+            self.refresh()
+            if action == "added" and self.on_native_add is not None:
+                self.on_native_add(new)
+
+    def _on_visible(self, event: Any = None) -> None:
+        if self.vectors is not None:
+            self.vectors.visible = self.points.visible and self._edges_shown
+
+    def _on_layer_removed(self, event: Any) -> None:
+        if event.value is self.points:
+            self.close()
+        elif event.value is self.vectors:
+            self.vectors = None
+            self._edges_shown = False
+
+    def close(self) -> None:
+        """Take the layers out of the viewer and stop following it."""
+        if self._closed:
+            return
+        for listener in list(self.close_listeners):
+            listener()
+        self._closed = True
+        self.store.listeners.remove(self._on_store)
+        self.viewer.dims.events.current_step.disconnect(self._on_step)
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self.points.events.data.disconnect(self._on_native_edit)
+        self.points.events.visible.disconnect(self._on_visible)
+        for layer in (self.vectors, self.points):
+            if layer is not None and layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
