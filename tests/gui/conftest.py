@@ -1,0 +1,94 @@
+"""A real viewer for the tests of this folder; run them under a display, real or virtual (Xvfb)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import napari
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+
+@pytest.fixture
+def viewer(make_napari_viewer) -> napari.Viewer:
+    """Return a window of the size of a small laptop."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    process_events()
+    return viewer
+
+
+def process_events(n: int = 5) -> None:
+    for _ in range(n):
+        QApplication.processEvents()
+
+
+class Hand:
+    """Clicks, drags and keys on the canvas of a viewer, through the events of the window system."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self.viewer = viewer
+        self.canvas = viewer.window._qt_viewer.canvas.native
+
+    def at(self, x: float, y: float, layer) -> QPoint:
+        """Place on the canvas of the pixel (x, y) of a layer (frame, row, column)."""
+        process_events()
+        world = np.asarray(layer.data_to_world((0, y, x)))[-2:]
+        canvas = self.viewer.window._qt_viewer.canvas
+        scene = canvas.layer_to_visual[self.viewer.layers[0]].node.get_transform("scene", "canvas")
+        view = canvas.view.scene.node_transform(canvas.view.canvas.scene)
+        del scene
+        spot = view.map([world[1], world[0], 0, 1])
+        return QPoint(round(spot[0] / spot[3]), round(spot[1] / spot[3]))
+
+    def click(self, x, y, layer, modifier=Qt.KeyboardModifier.NoModifier) -> None:
+        spot = self.at(x, y, layer)
+        QTest.mouseMove(self.canvas, spot)
+        QTest.mouseClick(self.canvas, Qt.MouseButton.LeftButton, modifier, spot)
+        process_events()
+
+    def double_click(self, x, y, layer) -> None:
+        """Send what a window system sends: press, release, double click, release."""
+        spot = self.at(x, y, layer)
+        left = Qt.MouseButton.LeftButton
+        QTest.mouseClick(self.canvas, left, Qt.KeyboardModifier.NoModifier, spot)
+        QTest.mouseDClick(self.canvas, left, Qt.KeyboardModifier.NoModifier, spot)
+        process_events()
+
+    def drag(self, start, end, layer, steps: int = 5) -> None:
+        left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        a, b = self.at(*start, layer), self.at(*end, layer)
+        QTest.mouseMove(self.canvas, a)
+        QTest.mousePress(self.canvas, left, none, a)
+        for i in range(1, steps + 1):
+            spot = a + (b - a) * i / steps
+            QTest.mouseMove(self.canvas, spot)
+            process_events(1)
+        QTest.mouseRelease(self.canvas, left, none, b)
+        process_events()
+
+    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
+        self.canvas.setFocus()
+        QTest.keyClick(self.canvas, key, modifier)
+        process_events()
+
+
+@pytest.fixture
+def hand(viewer) -> Hand:
+    return Hand(viewer)
+
+
+@pytest.fixture
+def open_widget(viewer) -> Callable[[type], object]:
+    """Open a widget class in a dock, as the Plugins menu does."""
+
+    def add(widget_class):
+        widget = widget_class(viewer)
+        viewer.window.add_dock_widget(widget, name=widget_class.__name__, area="right")
+        process_events()
+        return widget
+
+    return add
