@@ -201,7 +201,7 @@ def to_uint8(array: NDArray, name: str) -> Picture:
     FramesError
         When floats leave 0..1 or wide integers 0..255: then no rule is right for all frames.
     """
-    kind = array.dtype
+    kind = array.dtype.newbyteorder("=")
     if kind == np.uint8:
         return array
     if kind == np.bool_:

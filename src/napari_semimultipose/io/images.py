@@ -162,7 +162,9 @@ def _tiff(file: Path, *, pixels: bool) -> Any:
             if page.axes not in ("YX", "YXS"):
                 raise FramesError(f"{file}: a picture with the axes {page.axes} is not supported")
             return page.asarray() if pixels else page.shape
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+    except FramesError:
+        raise
+    except Exception as error:  # each compression has errors of its own
         raise _damaged(file, error) from error
 
 

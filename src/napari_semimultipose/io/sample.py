@@ -122,8 +122,14 @@ class SyntheticRecording:
             figure, self._looks[i][order], float(i), np.random.default_rng((self.seed, i))
         )
 
-    def __getitem__(self, key: int | slice) -> NDArray[np.uint8]:
-        """Return frame [H, W, C] of an index, or frames [T', H, W, C] of a slice."""
+    def __getitem__(self, key: int | slice | tuple[int | slice, ...]) -> NDArray[np.uint8]:
+        """Return frame [H, W, C] of an index, or frames [T', H, W, C] of a slice.
+
+        Further indices pick from height, width and channels, like those of an array.
+        """
+        if isinstance(key, tuple):
+            rest = key[1:] if isinstance(key[0], int) else (slice(None), *key[1:])
+            return self[key[0]][rest]
         if isinstance(key, slice):
             chosen = range(len(self))[key]
             if not chosen:

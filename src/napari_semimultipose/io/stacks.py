@@ -218,8 +218,9 @@ def open_zarr(path: Path, source: Any) -> Frames:
 class _TiffPages:
     """A TIFF series as an array that reads single pages."""
 
-    def __init__(self, series: Any) -> None:
+    def __init__(self, series: Any, name: str) -> None:
         self._series = series
+        self._name = name
         self._lock = threading.Lock()
         self.shape = tuple(series.shape)
         self.dtype = series.dtype
@@ -234,18 +235,17 @@ class _TiffPages:
         return np.stack(pages).reshape(*numbers.shape, *pages[0].shape)
 
     def _page(self, number: int) -> NDArray:
-        import tifffile
-
         try:
             with self._lock:
                 page = self._series.pages[number]
                 if page is None:  # OME files may declare planes that were never written
                     return np.zeros(self.shape[-self._page_ndim :], self.dtype)
                 return np.asarray(page.asarray())
-        except (ValueError, OSError, IndexError, tifffile.TiffFileError) as error:
-            raise FramesError(f"page {number} cannot be read ({error}): the file is damaged") from (
-                error
-            )
+        except Exception as error:  # each compression has errors of its own
+            raise FramesError(
+                f"{self._name}: page {number} cannot be read ({error}); it is damaged or compressed "
+                "in a way that needs another package; save the stack again without compression"
+            ) from error
 
 
 def open_tiff(path: Path, source: Any) -> Frames:
@@ -268,7 +268,7 @@ def open_tiff(path: Path, source: Any) -> Frames:
                 "in a folder and open the folder"
             )
         logger.warning("%s holds several image series (%s): the first is used", path, others)
-    data: Any = _TiffPages(series)
+    data: Any = _TiffPages(series, str(path))
     # Programs leave out all pages but the first when the pictures lie in one block. An OME series
     # may be spread over several files, which its offset does not tell.
     if series.kind != "ome" and series.dataoffset is not None:
