@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_semimultipose import __version__
 from napari_semimultipose.errors import LabelsError
@@ -21,7 +22,7 @@ from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibilit
 
 logger = logging.getLogger(__name__)
 
-_FLAGS = "0 absent, 1 occluded, 2 visible"
+FLAGS = "0 absent, 1 occluded, 2 visible"
 
 
 def read(path: Path, frames_root: Path | None = None, category: str | None = None) -> Poses:
@@ -101,13 +102,7 @@ def read(path: Path, frames_root: Path | None = None, category: str | None = Non
         logger.warning("%s lists images twice: %d doubled animals were dropped", path, doubled)
     points = np.array(found["points"]).reshape(-1, len(skeleton), 3)
     flags = np.nan_to_num(points[..., 2])
-    ternary = (flags == Visibility.VISIBLE).any() or _FLAGS in str(content.get("info", ""))
-    seen_flags = (Visibility.VISIBLE,) if ternary else (Visibility.VISIBLE, Visibility.OCCLUDED)
-    visible = np.select(
-        [np.isin(flags, seen_flags), flags == Visibility.OCCLUDED],
-        [Visibility.VISIBLE, Visibility.OCCLUDED],
-        Visibility.ABSENT,
-    )
+    visible = visibility_from_flags(flags, three=FLAGS in str(content.get("info", "")))
     tracks, track_list = _number_tracks(found["track"], track_ids, track_names)
     return Poses.from_instances(
         skeleton.with_guessed_symmetry(),
@@ -123,6 +118,23 @@ def read(path: Path, frames_root: Path | None = None, category: str | None = Non
         track_names=track_list,
         empty_frames=images.values(),
     )
+
+
+def visibility_from_flags(flags: NDArray, *, three: bool) -> NDArray[np.int8]:
+    """Visibility of the keypoints of a whole file from the flags written in it.
+
+    Parameters
+    ----------
+    flags : array
+        0, 1 or 2.
+    three : bool
+        Whether the file says that it knows three flags. Otherwise the flags decide: in files
+        without any 2 the flag 1 means *visible*.
+    """
+    three = three or bool((flags == Visibility.VISIBLE).any())
+    visible = np.isin(flags, (2,) if three else (1, 2))
+    chosen = np.select([visible, flags == 1], [Visibility.VISIBLE, Visibility.OCCLUDED], 0)
+    return chosen.astype(np.int8)
 
 
 def _check_sections(content: Any, path: Path) -> None:
@@ -283,7 +295,7 @@ def write(poses: Poses, path: Path) -> list[str]:
     content = {
         "info": {
             "description": f"written by napari-semimultipose {__version__}",
-            "keypoint_flags": _FLAGS,
+            "keypoint_flags": FLAGS,
         },
         "categories": [
             {

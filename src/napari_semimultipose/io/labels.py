@@ -82,6 +82,26 @@ FORMATS: dict[str, Format] = {
             "coco",
         ),
         Format(
+            "sleap-analysis",
+            "SLEAP analysis",
+            (".analysis.h5",),
+            True,
+            True,
+            "positions, tracks, scores, skeleton; one video a file",
+            "visibility, frames without animals",
+            "analysis_h5",
+        ),
+        Format(
+            "jabs",
+            "JABS",
+            ("_pose_est_v5.h5", "_pose_est_v2.h5"),
+            True,
+            True,
+            "whole pixels of the twelve keypoints of its mouse, numbered animals, keypoint scores",
+            "fractions of pixels, visibility, names of tracks, scores of animals, human labels",
+            "jabs",
+        ),
+        Format(
             "deeplabcut",
             "DeepLabCut",
             (".csv", ".h5"),
@@ -112,6 +132,17 @@ FORMATS: dict[str, Format] = {
             "tracks, visibility, images without animals, scores of animals, skeleton edges",
             "deeplabcut",
             writer="write_lightning_pose",
+        ),
+        Format(
+            "yolo-pose",
+            "YOLO pose folder",
+            (),
+            True,
+            True,
+            "positions and visibility, scores and track numbers of predictions; one list of images",
+            "tracks of human labels, names of tracks, recordings, visibility of predictions",
+            "yolo",
+            folder=(".txt", ".yaml"),
         ),
     )
 }
@@ -234,9 +265,27 @@ def detect_format(path: Path) -> str:
     if path.is_dir() or suffix in (".yaml", ".yml"):
         if _module(FORMATS["deeplabcut-project"]).is_project(path):
             return "deeplabcut-project"
-    elif suffix in (".csv", ".h5"):
+        if _module(FORMATS["yolo-pose"]).is_yolo(path):
+            return "yolo-pose"
+    elif suffix == ".csv":
         return "deeplabcut"
+    elif suffix in (".h5", ".hdf5"):
+        return _detect_hdf5(path)
     raise LabelsError(f"{path} is of no known labels format: {_choices('reads')}")
+
+
+def _detect_hdf5(path: Path) -> str:
+    """Name of the format of an HDF5 file, from its content."""
+    try:
+        if _module(FORMATS["sleap-analysis"]).is_analysis(path):
+            return "sleap-analysis"
+        if _module(FORMATS["jabs"]).is_jabs(path):
+            return "jabs"
+    except OSError as error:
+        raise LabelsError(
+            f"{path} is no HDF5 file, or it is cut off: {error}. Take another copy of it."
+        ) from error
+    return "deeplabcut"
 
 
 def _format_to_write(path: Path) -> Format:

@@ -114,7 +114,8 @@ def _by_place(poses: Poses, skip) -> dict:
     for row in range(len(poses)):
         video = poses.videos[poses.video[row]]
         name = poses.image_name(row)
-        place = name if name is not None else (video.path, int(poses.frame[row]))
+        clip = video.path if "video" not in skip else int(poses.video[row])
+        place = name if name is not None else (clip, int(poses.frame[row]))
         rows[place] = sorted(
             (_instance(poses, row, slot, skip) for slot in np.flatnonzero(poses.present[row])),
             key=lambda one: np.nan_to_num(one["xy"]).round(3).tolist(),
