@@ -17,9 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..config import Config
-from ..errors import ConfigError
-from .editors import Editor, editor_for, readable
+from napari_semimultipose.config import Config
+from napari_semimultipose.errors import ConfigError
+from napari_semimultipose.widgets.editors import Editor, editor_for, readable
 
 UNITS = {"_px": " px", "_deg": "°", "_mb": " MB", "_frames": " frames", "_cells": " cells"}
 

@@ -2,7 +2,8 @@
 
 Two things hold Python's global lock for hundreds of milliseconds while torch is imported: the
 dynamic loader (the libraries have gigabytes), and full passes of the garbage collector over the
-many objects that the modules create. Both are taken off the lock here.
+many objects that the modules create. Both are taken off the lock here. A third thing can end the
+whole program: see `_keep_triton_out`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def import_quietly(*modules: str) -> None:
     The same as importing them, but other threads wait for tens instead of hundreds of milliseconds.
     Errors are those of the imports.
     """
+    _keep_triton_out()
     if "torch" not in sys.modules:
         _map_libraries()
     with collector_at_rest():
@@ -72,6 +74,25 @@ def long_work() -> Iterator[None]:
             _at_work -= 1
             if not _at_work:
                 gc.unfreeze()
+
+
+def _keep_triton_out() -> None:
+    """Make ``import triton`` fail where it would crash.
+
+    Mesa, which draws the viewer on most Linux machines without an NVIDIA card, loads the system's
+    LLVM. The library of triton, which comes with torch and is imported where it is found, has an
+    LLVM of its own with the same symbols: imported second, it ends the process with a segmentation
+    fault (triton-lang/triton#1236). Torch needs it for ``torch.compile`` only, which is not used
+    here, and does without when it cannot be imported.
+    """
+    if not sys.platform.startswith("linux") or "triton" in sys.modules:
+        return
+    try:
+        loaded = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    if "libLLVM" in loaded:
+        sys.modules["triton"] = None  # type: ignore[assignment]  # Python's sign for "is not there"
 
 
 def _map_libraries() -> None:

@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from napari.qt.threading import FunctionWorker, create_worker
-from qtpy.QtCore import QObject, Qt, QThread, QTimer, Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QObject, Qt, QThread, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 from typing_extensions import override
 
-from ..errors import SemiMultiPoseError
-from ..training.events import Failed
-from .preload import long_work
+from napari_semimultipose.errors import SemiMultiPoseError
+from napari_semimultipose.training.events import Failed
+from napari_semimultipose.widgets.preload import long_work
 
 ShouldStop = Callable[[], bool]
 EventSource = Callable[[ShouldStop], Iterable[Any]]
@@ -128,6 +129,26 @@ class EventRunner(QObject):
             self._timer.stop()
             self._jobs.clear()
             self.ended.emit()
+
+
+class WorkWidget(QWidget):
+    """A dock widget with work in the background, which ends with the widget.
+
+    napari takes a widget out of its dock when the user closes the dock, and lets go of it: then
+    nobody could stop the work or see its end.
+    """
+
+    @override
+    def event(self, event: Any) -> bool:
+        """Notice that the dock has been closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            # a script may put the widget elsewhere at once
+            QTimer.singleShot(0, self._on_orphaned)
+        return bool(super().event(event))
+
+    def _on_orphaned(self) -> None:
+        if isalive(self) and self.parent() is None and not self.isVisible():
+            self.deleteLater()
 
 
 class _Job:
