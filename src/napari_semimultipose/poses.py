@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+# Default of the arrays of `Poses` that are filled in when they are not given.
+_UNSET: Any = None
 
 
 class Visibility(IntEnum):
@@ -176,12 +179,12 @@ class Poses:
     skeleton: Skeleton
     xy: FloatArray
     frame: IntArray
-    score: FloatArray = field(default=None)  # type: ignore[assignment]  # filled below
-    instance_score: FloatArray = field(default=None)  # type: ignore[assignment]
-    track: IntArray = field(default=None)  # type: ignore[assignment]
-    visible: NDArray[np.int8] = field(default=None)  # type: ignore[assignment]
-    source: NDArray[np.int8] = field(default=None)  # type: ignore[assignment]
-    video: IntArray = field(default=None)  # type: ignore[assignment]
+    score: FloatArray = _UNSET
+    instance_score: FloatArray = _UNSET
+    track: IntArray = _UNSET
+    visible: NDArray[np.int8] = _UNSET
+    source: NDArray[np.int8] = _UNSET
+    video: IntArray = _UNSET
     videos: tuple[Video, ...] = (Video(),)
     track_names: tuple[str, ...] = ()
 
@@ -278,9 +281,9 @@ class Poses:
         slot[order] = np.arange(m) - first[row[order]]
         n = int(slot.max()) + 1 if m else 0
 
-        def spread(value: ArrayLike | None, tail: tuple[int, ...], fill: float) -> NDArray | None:
+        def spread(value: ArrayLike | None, tail: tuple[int, ...], fill: float) -> Any:
             if value is None:
-                return None
+                return _UNSET
             flat = np.asarray(value).reshape((m, *tail))
             out = np.full((len(rows), n, *tail), fill, dtype=flat.dtype)
             out[row, slot] = flat
@@ -335,7 +338,7 @@ class Poses:
     @property
     def present(self) -> BoolArray:
         """Which slots [F, N] hold an animal."""
-        return (self.visible > 0).any(-1)
+        return np.asarray((self.visible > 0).any(-1))
 
     @property
     def n_instances(self) -> int:
@@ -451,7 +454,7 @@ def _filled(
 ) -> NDArray:
     if value is None:
         return np.full(shape, default, dtype)
-    array = np.array(value, dtype=dtype)
+    array: NDArray = np.array(value, dtype=dtype)
     if array.shape != shape:
         raise ValueError(f"{name} must have the shape {list(shape)}, got {list(array.shape)}")
     return array
