@@ -7,7 +7,9 @@ position) or absent (outside the image, or left out as annotators do).
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +52,8 @@ class SyntheticRecording:
     ----------
     shape : (int, int, int, int)
         (T, H, W, C).
+    in_motion : bool
+        Whether the frames follow each other, or are independent.
     """
 
     dtype = np.dtype(np.uint8)
@@ -97,7 +101,7 @@ class SyntheticRecording:
             counts = build.integers(low, high + 1, n_frames)
             self._motion = stills(counts, lengths, size, move)
             self._looks = build.integers(0, LOOKS, (n_frames, high))
-        self._tracked = motion
+        self.in_motion = motion
         self._canvas = Canvas(size, channels, self._species.look, noise, 1.12 * length_px, paint)
         self._left_out = forget.random((n_frames, high, len(self.skeleton))) < missing
 
@@ -154,7 +158,7 @@ class SyntheticRecording:
         visible = np.where(covered, Visibility.OCCLUDED, Visibility.VISIBLE)
         visible = np.where(known, visible, Visibility.ABSENT)
         animals = known.shape[1]
-        track = np.arange(animals) if self._tracked else np.full(animals, -1)
+        track = np.arange(animals) if self.in_motion else np.full(animals, -1)
         place = video or Video("synthetic")
         return Poses(
             self.skeleton,
@@ -163,7 +167,7 @@ class SyntheticRecording:
             visible=visible,
             track=np.broadcast_to(track, known.shape[:2]),
             videos=(replace(place, shape=(height, width)),),
-            track_names=tuple(f"animal_{i + 1}" for i in range(animals)) if self._tracked else (),
+            track_names=tuple(f"animal_{i + 1}" for i in range(animals)) if self.in_motion else (),
         )
 
 
@@ -216,3 +220,110 @@ def make_recording(
         noise=noise,
     )
     return recording[:], recording.poses()
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """Files of a sample, and which of its frames are meant for what.
+
+    Parameters
+    ----------
+    frames : path
+        The video ``recording.mp4`` or the folder ``images``.
+    labels : path
+        Labels of some frames, as somebody would make them: without identities over time.
+    truth : path
+        The truth of all frames.
+    labelled : tuple of int
+        Frames that `labels` holds, all of them before `unseen`.
+    unseen : range
+        The last frames, without labels, to test on.
+    """
+
+    frames: Path
+    labels: Path
+    truth: Path
+    labelled: tuple[int, ...]
+    unseen: range
+
+
+def write_sample(
+    folder: str | os.PathLike[str],
+    recording: SyntheticRecording,
+    *,
+    labelled: int = 60,
+    unseen: int | None = None,
+    fps: float = 25.0,
+) -> SampleFiles:
+    """Write a recording with labels of some frames and the truth of all, as SLEAP files.
+
+    A recording in motion becomes a video (H.264 without B-frames), stills become a folder of PNG
+    images. The labelled frames are spread evenly over those before the unseen ones.
+
+    Parameters
+    ----------
+    folder : path
+        Where to; made if needed.
+    recording : SyntheticRecording
+    labelled : int
+        Number of frames to label.
+    unseen : int, optional
+        Number of frames at the end to keep for tests; a fifth by default.
+    fps : float
+        Frame rate of the video.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer frames than asked for.
+    """
+    from napari_semimultipose.io.labels import write_poses
+
+    count = len(recording)
+    unseen = count // 5 if unseen is None else unseen
+    if labelled < 1 or unseen < 0 or labelled + unseen > count:
+        raise ValueError(f"{labelled} labelled and {unseen} unseen frames of {count} do not fit")
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    chosen = np.unique(np.linspace(0, count - unseen - 1, labelled).round().astype(int))
+    if recording.in_motion:
+        frames = place / "recording.mp4"
+        video = Video(frames.name)
+        _write_recording(recording, frames, fps)
+    else:
+        frames = place / "images"
+        names = tuple(f"image_{i:04d}.png" for i in range(count))
+        video = Video(frames.name, names)
+        _write_images(recording, frames, names)
+    truth = recording.poses(video)
+    rows = truth.select(chosen)
+    labels = replace(rows, track=np.full_like(rows.track, -1), track_names=())
+    files = SampleFiles(
+        frames,
+        place / "labels.slp",
+        place / "truth.slp",
+        tuple(chosen.tolist()),
+        range(count - unseen, count),
+    )
+    write_poses(labels, files.labels)
+    write_poses(truth, files.truth)
+    return files
+
+
+def _write_recording(recording: SyntheticRecording, path: Path, fps: float) -> None:
+    from napari_semimultipose.io.video_writer import write_video
+
+    height, width = recording.shape[1:3]
+    with write_video(path, (height, width), fps) as writer:
+        for i in range(len(recording)):
+            writer.write(recording.frame(i))
+
+
+def _write_images(recording: SyntheticRecording, folder: Path, names: tuple[str, ...]) -> None:
+    from PIL import Image
+
+    from napari_semimultipose.io.atomic import replace_folder
+
+    with replace_folder(folder) as fresh:
+        for i, name in enumerate(names):
+            Image.fromarray(np.squeeze(recording.frame(i))).save(fresh / name)

@@ -5,8 +5,12 @@ import time
 import numpy as np
 import pytest
 
-from napari_semimultipose.io.sample import SyntheticRecording, make_recording
+from napari_semimultipose.io.labels import read_poses
+from napari_semimultipose.io.locate import resolve_videos
+from napari_semimultipose.io.sample import SyntheticRecording, make_recording, write_sample
 from napari_semimultipose.io.synthetic.species import SPECIES
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.io.video_index import frame_index
 from napari_semimultipose.poses import Visibility
 
 
@@ -173,3 +177,39 @@ def test_painting_is_quick_enough_for_long_recordings():
         recording.frame(i)
         best = min(best, time.perf_counter() - start)
     assert best < 0.02  # 2 ms on an idle core
+
+
+def test_a_written_video_sample_reads_back(tmp_path):
+    recording = SyntheticRecording(50, animals=2, size=(120, 161), seed=3, noise=0)
+    files = write_sample(tmp_path / "new", recording, labelled=8, unseen=10, fps=30)
+    assert files.unseen == range(40, 50)
+    assert len(files.labelled) == 8
+    assert max(files.labelled) < 40
+    labels, truth = read_poses(files.labels), read_poses(files.truth)
+    np.testing.assert_array_equal(labels.frame, files.labelled)
+    assert (labels.track == -1).all()
+    assert len(truth) == 50
+    expected = recording.poses()
+    np.testing.assert_allclose(truth.xy, expected.xy)
+    np.testing.assert_array_equal(truth.visible, expected.visible)
+    (source,) = resolve_videos(truth, files.truth).values()
+    with open_frames(source) as frames:
+        assert frames.fps == 30
+        assert frames.shape[0] == 50
+        for i in (0, 25, 49):
+            error = frames[i][:120, :161].astype(int) - recording.frame(i)
+            assert np.abs(error).mean() < 3
+        assert frame_index(frames.path).threads > 1, "the file is irregular"
+
+
+def test_a_written_image_sample_reads_back(tmp_path):
+    recording = SyntheticRecording(12, animals=(2, 5), size=(90, 100), motion=False)
+    files = write_sample(tmp_path, recording, labelled=6)
+    labels = read_poses(files.labels)
+    (source,) = resolve_videos(labels, files.labels).values()
+    with open_frames(source) as frames:
+        for row, frame in enumerate(labels.frame):
+            assert labels.image_name(row) == f"image_{frame:04d}.png"
+            np.testing.assert_array_equal(frames[int(frame)], recording.frame(int(frame)))
+    with pytest.raises(ValueError, match="do not fit"):
+        write_sample(tmp_path, recording, labelled=12, unseen=1)
