@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.labelling import LabelSession, State, Target
+from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.layers.view import Key
+from napari_semimultipose.poses import Poses, Skeleton, Source, Visibility
+
+SKELETON = Skeleton(("head", "thorax", "tail"))
+
+
+@pytest.fixture
+def session():
+    session = LabelSession(PoseStore(Poses.empty(SKELETON)))
+    session.image_shape = (100, 200)
+    session.n_frames = 50
+    return session
+
+
+def positions(session):
+    """Positions of the animals of the current frame, by slot."""
+    return {s: session.store.array("xy")[session.row, s].tolist() for s in session.slots}
+
+
+def label(session, frame, n=1, x=0):
+    """Label `n` complete animals on a frame."""
+    session.go_to(frame)
+    for i in range(n * len(session.store.skeleton)):
+        session.click((x + i, frame))
+
+
+def test_clicks_go_through_the_keypoints_and_then_to_the_next_animal(session):
+    seen = []
+    for i in range(4):
+        seen.append(session.target)
+        session.click((i, 0))
+    assert seen == [Target(None, 0), Target(0, 1), Target(0, 2), Target(None, 0)]
+    assert session.target == Target(1, 1)
+    xy = positions(session)
+    assert xy[0] == [[0, 0], [1, 0], [2, 0]]
+    assert xy[1][0] == [3, 0]
+
+
+def test_a_skipped_keypoint_stays_missing(session):
+    session.click((0, 0))
+    session.skip()
+    assert session.target == Target(0, 2)
+    assert session.states() == [State.VISIBLE, State.SKIPPED, State.MISSING]
+    session.click((2, 0))
+    assert session.target == Target(None, 0)
+    assert session.store.array("visible")[0, 0].tolist() == [2, 0, 2]
+
+
+def test_the_first_keypoint_of_an_animal_can_be_skipped(session):
+    session.skip()
+    session.click((5, 5))
+    assert session.store.array("visible")[0, 0].tolist() == [0, 2, 0]
+
+
+def test_a_skipped_keypoint_can_be_placed_after_all(session):
+    session.click((0, 0))
+    session.skip()
+    session.choose_keypoint(1)
+    session.click((1, 1))
+    assert session.states()[1] == State.VISIBLE
+
+
+def test_occluded_is_said_of_the_keypoint_placed_last(session):
+    session.click((0, 0))
+    session.toggle_occluded()
+    assert session.states() == [State.OCCLUDED, State.MISSING, State.MISSING]
+    session.toggle_occluded()
+    assert session.states()[0] == State.VISIBLE
+    session.click((1, 0), Visibility.OCCLUDED)
+    assert session.states()[1] == State.OCCLUDED
+
+
+def test_selecting_a_point_goes_on_with_its_animal(session):
+    label(session, 0, n=2)
+    session.select(Key(0, 0, 1))
+    session.delete_keypoint()
+    assert session.target == Target(0, 1)
+    assert not session.moves
+    session.click((50, 50))
+    assert positions(session)[0][1] == [50, 50]
+    assert session.target == Target(None, 0)
+
+
+def test_a_click_after_selecting_a_complete_animal_begins_a_new_one(session):
+    label(session, 0, n=1)
+    session.select(Key(0, 0, 1))
+    session.click((9, 9))
+    assert session.slots == [0, 1]
+    assert positions(session)[0] == [[0, 0], [1, 0], [2, 0]]
+
+
+def test_going_to_a_keypoint_by_key_and_clicking_moves_it(session):
+    label(session, 0)
+    session.step_animal(1)
+    session.choose_keypoint(1)
+    assert session.moves
+    assert session.selected == Key(0, 0, 1)
+    session.click((70, 70))
+    assert positions(session) == {0: [[0, 0], [70, 70], [2, 0]]}
+
+
+def test_animals_of_a_frame_are_visited_in_turn_and_then_comes_a_new_one(session):
+    label(session, 0, n=2)
+    seen = []
+    for _ in range(4):
+        session.step_animal(1)
+        seen.append(session.target.slot)
+    assert seen == [0, 1, None, 0]
+    session.step_animal(-1)
+    assert session.target.slot is None
+
+
+def test_an_animal_left_half_way_waits_on_its_frame(session):
+    session.go_to(3)
+    session.click((1, 1))
+    session.go_to(4)
+    assert session.target == Target(None, 0)
+    session.go_to(3)
+    assert session.target == Target(0, 1)
+
+
+def test_deleting_an_animal(session):
+    label(session, 0, n=2)
+    session.select(Key(0, 0, 2))
+    session.delete_animal()
+    assert session.slots == [1]
+    assert session.selected is None
+    session.click((8, 8))
+    assert session.slots == [0, 1]
+    assert positions(session)[1] == [[3, 0], [4, 0], [5, 0]]
+
+
+def test_deleting_the_only_keypoint_leaves_no_animal_behind(session):
+    session.click((0, 0))
+    session.delete_keypoint()
+    assert session.target == Target(None, 0)
+    assert session.labelled() == {}
+
+
+def test_the_previous_labelled_frame_is_copied(session):
+    label(session, 2, n=2)
+    label(session, 5, n=1, x=30)
+    session.go_to(9)
+    session.copy_from_neighbour()
+    assert positions(session) == {0: [[30, 5], [31, 5], [32, 5]]}
+    with pytest.raises(LabelsError, match="has its animals already"):
+        session.copy_from_neighbour()
+    session.go_to(0)
+    with pytest.raises(LabelsError, match="no frame with labelled animals before"):
+        session.copy_from_neighbour()
+    session.copy_from_neighbour(1)
+    assert len(session.slots) == 2
+
+
+def test_on_a_frame_with_animals_only_missing_tracks_are_copied(session):
+    label(session, 2, n=2)
+    for slot, track in ((0, 4), (1, 5)):
+        session.select(Key(session.row, slot, 0))
+        session.set_track(track)
+    label(session, 3, n=1)
+    session.step_animal(1)
+    session.set_track(5)
+    session.copy_from_neighbour()
+    assert sorted(session.store.array("track")[session.row, session.slots]) == [4, 5]
+
+
+def test_predictions_are_not_copied():
+    poses = Poses(
+        SKELETON, np.ones((2, 2, 3, 2)), [0, 1], source=[[Source.PREDICTED, Source.HUMAN]] * 2
+    )
+    session = LabelSession(PoseStore(poses), frame=7)
+    session.copy_from_neighbour()
+    assert len(session.slots) == 1
+
+
+def test_frames_without_animals_are_labels_too(session):
+    label(session, 1)
+    session.go_to(6)
+    session.toggle_negative()
+    assert session.labelled() == {1: 1, 6: 0}
+    session.toggle_negative()
+    assert session.labelled() == {1: 1}
+    session.go_to(1)
+    with pytest.raises(LabelsError, match="holds animals"):
+        session.toggle_negative()
+
+
+def test_jumps_between_labelled_frames(session):
+    for frame in (3, 8, 20):
+        label(session, frame)
+    session.go_to(10)
+    assert (session.neighbour(-1), session.neighbour(1)) == (8, 20)
+    session.go_to(20)
+    assert session.neighbour(-1) == 8
+    with pytest.raises(LabelsError, match="no labelled frame after"):
+        session.neighbour(1)
+
+
+@pytest.mark.parametrize("xy", [(-1, 5), (5, -1), (200, 5), (5, 100), (np.nan, 5)])
+def test_keypoints_lie_inside_the_image(session, xy):
+    with pytest.raises(LabelsError, match="inside the image"):
+        session.click(xy)
+    assert session.slots == []
+    session.click((199.4, 99.4))
+    with pytest.raises(LabelsError, match="inside the image"):
+        session.move(session.selected, xy)
+    assert positions(session)[0][0] == [199.4, 99.4]
+
+
+def test_no_label_after_the_end_of_the_recording(session):
+    session.go_to(50)
+    with pytest.raises(LabelsError, match="ended"):
+        session.click((1, 1))
+
+
+@pytest.mark.parametrize(
+    "action", ["toggle_occluded", "delete_keypoint", "delete_animal", "copy_from_neighbour"]
+)
+def test_keys_on_nothing_say_what_is_missing(session, action):
+    with pytest.raises(LabelsError):
+        getattr(session, action)()
+
+
+def test_a_selection_that_is_deleted_elsewhere_is_let_go(session):
+    from napari_semimultipose.layers import edits
+
+    label(session, 0)
+    session.select(Key(0, 0, 1))
+    edits.remove_keypoints(session.store, [0], [0], [1])
+    assert session.selected is None
+    edits.remove_animals(session.store, [0], [0])
+    assert session.target == Target()
+
+
+def test_listeners_hear_of_each_step(session):
+    heard = []
+    session.listeners.append(lambda: heard.append(session.target))
+    session.click((0, 0))
+    assert heard[-1] == Target(0, 1)
+    session.go_to(4)
+    assert heard[-1] == Target(None, 0)
+
+
+def test_a_skeleton_of_one_keypoint_makes_an_animal_of_each_click():
+    session = LabelSession(PoseStore(Poses.empty(Skeleton(("centre",)))))
+    for i in range(3):
+        session.click((i, i))
+    assert len(session.slots) == 3
