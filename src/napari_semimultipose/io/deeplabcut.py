@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.deeplabcut_config import config_above
 from napari_semimultipose.io.places import name_parts
+from napari_semimultipose.io.skeletons import symmetry_is_guessed
 from napari_semimultipose.io.tables import Table, read_table, write_table
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
@@ -333,8 +334,7 @@ def lost_in_table(poses: Poses, style: TableStyle) -> list[str]:
             f"{style.name} gives every animal a name: {(here & ~tracked).sum()} animals without a "
             "track got one"
         )
-    guessed = replace(poses.skeleton, symmetry=()).with_guessed_symmetry().symmetry
-    if {frozenset(p) for p in poses.skeleton.symmetry} != {frozenset(p) for p in guessed}:
+    if not symmetry_is_guessed(poses.skeleton):
         lost.append(f"{style.name} holds no pairs of left and right keypoints")
     count = np.maximum((poses.visible > 0).sum(-1), 1)
     mean = (poses.score * (poses.visible > 0)).sum(-1) / count

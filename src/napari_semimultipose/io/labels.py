@@ -44,6 +44,8 @@ class Format:
         Name of the function that writes it.
     folder : tuple of str
         For formats that are folders: suffixes of the files that they consist of.
+    needs_target : bool
+        Whether its writer looks at the file that is to be replaced.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Format:
     module: str
     writer: str = "write"
     folder: tuple[str, ...] = ()
+    needs_target: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -70,6 +73,7 @@ FORMATS: dict[str, Format] = {
             "everything; several videos, image lists, embedded images",
             "scores of human labels",
             "sleap",
+            needs_target=True,
         ),
         Format(
             "coco",
@@ -90,6 +94,17 @@ FORMATS: dict[str, Format] = {
             "positions, tracks, scores, skeleton; one video a file",
             "visibility, frames without animals",
             "analysis_h5",
+        ),
+        Format(
+            "nwb",
+            "NWB (ndx-pose)",
+            (".nwb",),
+            True,
+            True,
+            "human labels with visibility, predictions with keypoint scores, tracks, edges, videos",
+            "visibility of predictions, scores of animals, frames without predictions, symmetry",
+            "nwb",
+            needs_target=True,
         ),
         Format(
             "jabs",
@@ -245,7 +260,7 @@ def write_poses(
         raise LabelsError(
             f"{known.title} files end with {' or '.join(known.suffixes)}, not {place.name!r}"
         )
-    options = {"target": place} if known.name == "sleap" and place.is_file() else {}
+    options = {"target": place} if known.needs_target and place.is_file() else {}
     try:
         with (replace_folder if known.folder else replace_file)(place) as fresh:
             return writer(poses, fresh, **options)
@@ -262,6 +277,8 @@ def detect_format(path: Path) -> str:
         return "sleap"
     if suffix == ".json":
         return "coco"
+    if suffix == ".nwb":
+        return "nwb"
     if path.is_dir() or suffix in (".yaml", ".yml"):
         if _module(FORMATS["deeplabcut-project"]).is_project(path):
             return "deeplabcut-project"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,3 +49,9 @@ def union_skeleton(skeletons: Sequence[Skeleton]) -> tuple[Skeleton, list[IntArr
         Skeleton(tuple(names), tuple(edges.values()), tuple(symmetry), "+".join(kinds)),
         places,
     )
+
+
+def symmetry_is_guessed(skeleton: Skeleton) -> bool:
+    """Whether the pairs of a skeleton are those that its names alone would give."""
+    guessed = replace(skeleton, symmetry=()).with_guessed_symmetry().symmetry
+    return {frozenset(p) for p in skeleton.symmetry} == {frozenset(p) for p in guessed}
