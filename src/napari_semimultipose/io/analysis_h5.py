@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from napari_semimultipose import __version__
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.poses import FloatArray, Poses, Skeleton, Source, Video, Visibility
+from napari_semimultipose.io import lost
+from napari_semimultipose.poses import FloatArray, Poses, Skeleton, Source, Video
 
 _DIMS = {
     "tracks": ("track", "xy", "node", "frame"),
@@ -220,29 +221,16 @@ def _columns(poses: Poses, flat: dict[str, Any]) -> tuple[Any, list[str]]:
 
 
 def _lost(poses: Poses, flat: dict[str, Any], column: Any) -> list[str]:
-    lost = []
-    occluded = int((flat["visible"] == Visibility.OCCLUDED).sum())
-    if occluded:
-        lost.append(
-            f"analysis files hold no visibility: {occluded} occluded keypoints were written as "
-            "visible"
-        )
+    title = "SLEAP analysis"
+    said = [*lost.occluded(title, flat), *lost.propagated(title, flat)]
+    said += lost.human_scores(title, flat)
     empty = int((~poses.present.any(1)).sum())
     if empty:
-        lost.append(f"analysis files do not list frames without animals: {empty} frames")
+        said.append(f"{title} files do not list frames without animals: {empty} frames")
     loose = int((flat["track"] < 0).sum())
     if loose and (column != 0).any():
-        lost.append(
-            f"analysis files have a column for every animal: {loose} animals without a track "
-            "were given columns"
+        said.append(
+            f"{title} files have a column for every animal: {loose} animals without a track were "
+            "given columns"
         )
-    moved = int((flat["source"] == Source.PROPAGATED).sum())
-    if moved:
-        lost.append(f"{moved} propagated animals were written as predicted")
-    human = flat["source"] == Source.HUMAN
-    scored = human & (
-        (flat["instance_score"] != 1) | ((flat["score"] != 1) & (flat["visible"] > 0)).any(1)
-    )
-    if scored.any():
-        lost.append(f"analysis files hold no scores of human labels: {scored.sum()} animals")
-    return lost
+    return said

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io import lost
 from napari_semimultipose.io.deeplabcut_config import config_above
 from napari_semimultipose.io.places import name_parts
 from napari_semimultipose.io.skeletons import symmetry_is_guessed
 from napari_semimultipose.io.tables import Table, read_table, write_table
-from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 SCORER = "napari"
 UNIQUE = "single"  # DeepLabCut's name for the body parts that exist once, not once an animal
@@ -206,14 +207,13 @@ def _write_one(poses: Poses, path: Path, style: TableStyle) -> list[str]:
         )
     table = table_from_poses(poses, used[0], style)
     write_table(table, path)
-    lost = lost_in_table(poses, style)
-    skeleton = poses.skeleton
-    if skeleton.edges:
-        lost.append(f"{style.name} tables hold no skeleton: {len(skeleton.edges)} edges")
+    said = lost_in_table(poses, style)
+    if edges := len(poses.skeleton.edges):
+        said.append(f"{style.name} tables hold no skeleton: {edges} edges")
     video = poses.videos[used[0]]
     if not video.images and video.path:
-        lost.append(f"{style.name} tables do not name their recording: {video.path}")
-    return lost
+        said.append(f"{style.name} tables do not name their recording: {video.path}")
+    return said
 
 
 def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:
@@ -312,47 +312,34 @@ def _parts(poses: Poses, who: dict[tuple[int, int], str], name: str) -> list[int
 
 def lost_in_table(poses: Poses, style: TableStyle) -> list[str]:
     """Say what a table of this style cannot hold of these poses."""
-    lost = []
-    here = poses.present
-    occluded = int((poses.visible == Visibility.OCCLUDED).sum())
-    if occluded:
-        lost.append(
-            f"{style.name} holds no visibility: {occluded} occluded keypoints were written as "
-            "visible"
-        )
-    empty = int((~here.any(1)).sum())
+    flat = poses.instances()
+    title = style.name
+    said = lost.occluded(title, flat)
+    empty = int((~poses.present.any(1)).sum())
     if empty and not style.likelihood:
-        lost.append(
-            f"{style.name} cannot say that an image holds no animal: {empty} images without "
-            "animals count as not labelled"
+        said.append(
+            f"{title} cannot say that an image holds no animal: {empty} images without animals "
+            "count as not labelled"
         )
-    tracked = here & (poses.track >= 0)
-    if not style.multi and tracked.any():
-        lost.append(f"{style.name} files of one animal hold no tracks")
-    if style.multi and (here & ~tracked).any():
-        lost.append(
-            f"{style.name} gives every animal a name: {(here & ~tracked).sum()} animals without a "
-            "track got one"
-        )
+    loose = int((flat["track"] < 0).sum())
+    if not style.multi and loose < len(flat["track"]):
+        said.append(f"{title} files of one animal hold no tracks")
+    if style.multi and loose:
+        said.append(f"{title} gives every animal a name: {loose} animals without a track got one")
     if not symmetry_is_guessed(poses.skeleton):
-        lost.append(f"{style.name} holds no pairs of left and right keypoints")
-    count = np.maximum((poses.visible > 0).sum(-1), 1)
-    mean = (poses.score * (poses.visible > 0)).sum(-1) / count
-    source = poses.source[here]
+        said.append(f"{title} holds no pairs of left and right keypoints")
+    human = int((flat["source"] == Source.HUMAN).sum())
+    moved = int((flat["source"] == Source.PROPAGATED).sum())
     if style.likelihood:
-        if not np.allclose(mean[here], poses.instance_score[here], atol=1e-6):
-            lost.append(f"{style.name} holds no scores of whole animals, only of keypoints")
-        if (source != Source.PREDICTED).any():
-            lost.append(
-                f"{style.name} tables with likelihoods are predictions: "
-                f"{(source == Source.HUMAN).sum()} human and "
-                f"{(source == Source.PROPAGATED).sum()} propagated animals were written as such"
+        said += lost.animal_scores(title, flat)
+        if human or moved:
+            said.append(
+                f"{title} tables with likelihoods are predictions: {human} human and {moved} "
+                "propagated animals were written as such"
             )
-    elif (source != Source.HUMAN).any():
-        lost.append(
-            f"{style.name} labels are human: {(source != Source.HUMAN).sum()} predicted or "
-            "propagated animals were written as such, without scores"
+    elif human < len(flat["source"]):
+        said.append(
+            f"{title} labels are human: {len(flat['source']) - human} predicted or propagated "
+            "animals were written as such, without scores"
         )
-    elif (poses.instance_score[here] != 1).any() or (poses.score[poses.visible > 0] != 1).any():
-        lost.append(f"{style.name} gives no scores to human labels")
-    return lost
+    return said if style.likelihood else said + lost.human_scores(title, flat)

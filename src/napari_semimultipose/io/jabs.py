@@ -11,6 +11,7 @@ import numpy as np
 from sleap_io.io import jabs
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io import lost
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
 _NAME = re.compile(r"_pose_est_v(\d+)\.h5$", re.IGNORECASE)
@@ -167,37 +168,27 @@ def _identities(track: Any, frame: Any) -> Any:
 
 
 def _lost(poses: Poses, flat: dict[str, Any], xy: Any, single: bool) -> list[str]:
-    lost = []
-    here = flat["visible"] > 0
+    said = [*lost.occluded("JABS", flat), *lost.animal_scores("JABS", flat)]
     broken = int((np.isfinite(xy) & (xy != np.rint(xy))).any(-1).sum())
     if broken:
-        lost.append(f"JABS holds whole pixels: {broken} keypoints were rounded")
+        said.append(f"JABS holds whole pixels: {broken} keypoints were rounded")
     outside = int(((xy < -0.5) | (xy > _LIMIT)).any(-1).sum())
     if outside:
-        lost.append(f"JABS holds no negative positions: {outside} keypoints were moved to 0")
-    occluded = int((flat["visible"] == Visibility.OCCLUDED).sum())
-    if occluded:
-        lost.append(
-            f"JABS holds no visibility: {occluded} occluded keypoints were written as visible"
-        )
+        said.append(f"JABS holds no negative positions: {outside} keypoints were moved to 0")
     other = int((flat["source"] != Source.PREDICTED).sum())
     if other:
-        lost.append(f"JABS holds predictions: {other} human or propagated animals count as such")
-    mean = (flat["score"] * here).sum(1) / np.maximum(here.sum(1), 1)
-    if not np.allclose(mean, flat["instance_score"], atol=1e-6):
-        lost.append("JABS holds no scores of whole animals, only of keypoints")
+        said.append(f"JABS holds predictions: {other} human or propagated animals count as such")
     loose = int((flat["track"] < 0).sum())
     if single and loose < len(flat["track"]):
-        lost.append("version 2 of JABS holds no tracks")
+        said.append("version 2 of JABS holds no tracks")
     elif not single and loose:
-        lost.append(f"JABS gives every animal a number: {loose} animals without a track got one")
+        said.append(f"JABS gives every animal a number: {loose} animals without a track got one")
     named = [n for i, n in enumerate(poses.track_names) if n != str(i + 1)]
     if named and not single:
-        lost.append(f"JABS numbers the animals: the names {', '.join(named[:5])} were not written")
-    video = poses.videos[int(poses.video[0]) if len(poses) else 0]
-    if video.images:
-        lost.append("JABS holds no names of images: they became frame numbers")
+        said.append(f"JABS numbers the animals: the names {', '.join(named[:5])} were not written")
+    if poses.videos[int(poses.video[0]) if len(poses) else 0].images:
+        said.append("JABS holds no names of images: they became frame numbers")
     gaps = int(poses.frame.max(initial=-1)) + 1 - len(np.unique(poses.frame))
     if gaps:
-        lost.append(f"JABS lists every frame: {gaps} frames without labels count as empty")
-    return lost
+        said.append(f"JABS lists every frame: {gaps} frames without labels count as empty")
+    return said

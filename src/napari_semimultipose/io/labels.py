@@ -268,6 +268,11 @@ def write_poses(
         raise
     except OSError as error:
         raise LabelsError(f"{place} cannot be written: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabelsError(
+            f"these labels cannot be written as {known.title}: {type(error).__name__}: {error}. "
+            "Write a SLEAP file, which holds everything."
+        ) from error
 
 
 def detect_format(path: Path) -> str:

@@ -16,6 +16,7 @@ from pynwb.image import ImageSeries  # type: ignore[import-untyped]
 
 from napari_semimultipose import __version__
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io import lost
 from napari_semimultipose.io.nwb import SLEAP_MODULE, TRACK, UNTRACKED, nwb_name
 from napari_semimultipose.io.skeletons import symmetry_is_guessed
 from napari_semimultipose.poses import Poses, Source, Visibility
@@ -217,31 +218,17 @@ def _by_animal(flat: dict[str, Any], mine: Any, tracks: list[str]) -> list[tuple
 
 
 def _lost(poses: Poses, flat: dict[str, Any], tracks: list[str], training: bool) -> list[str]:
-    lost = []
-    human, here = flat["source"] == Source.HUMAN, flat["visible"] > 0
-    occluded = int((flat["visible"][~human] == Visibility.OCCLUDED).sum())
-    if occluded:
-        lost.append(
-            f"NWB predictions hold no visibility: {occluded} occluded keypoints were written as "
-            "visible"
-        )
-    moved = int((flat["source"] == Source.PROPAGATED).sum())
-    if moved:
-        lost.append(f"{moved} propagated animals were written as predicted")
-    mean = (flat["score"] * here).sum(1) / np.maximum(here.sum(1), 1)
-    if not np.allclose(mean[~human], flat["instance_score"][~human], atol=1e-6):
-        lost.append("NWB holds no scores of whole animals, only of keypoints")
-    scored = human & ((flat["instance_score"] != 1) | ((flat["score"] != 1) & here).any(1))
-    if scored.any():
-        lost.append(f"NWB holds no scores of human labels: {scored.sum()} animals")
+    predicted = lost.choose(flat, flat["source"] != Source.HUMAN)
+    said = lost.occluded("an NWB prediction", predicted) + lost.animal_scores("NWB", predicted)
+    said += lost.propagated("NWB", flat) + lost.human_scores("NWB", flat)
     empty = int((~poses.present.any(1)).sum())
     if empty and not training:
-        lost.append(f"NWB predictions do not list frames without animals: {empty} frames")
+        said.append(f"NWB predictions do not list frames without animals: {empty} frames")
     changed = [a for a, b in zip(poses.track_names, tracks, strict=False) if a != b]
     if changed:
-        lost.append(f"names of tracks were changed to what NWB allows: {', '.join(changed)}")
+        said.append(f"names of tracks were changed to what NWB allows: {', '.join(changed)}")
     if nwb_name(poses.skeleton.name) != poses.skeleton.name:
-        lost.append("the name of the animal was changed to what NWB allows")
+        said.append("the name of the animal was changed to what NWB allows")
     if not symmetry_is_guessed(poses.skeleton):
-        lost.append("NWB holds no pairs of left and right keypoints")
-    return lost
+        said.append("NWB holds no pairs of left and right keypoints")
+    return said

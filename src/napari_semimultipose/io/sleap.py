@@ -19,6 +19,7 @@ from sleap_io.io.utils import read_hdf5_dataset
 
 from napari_semimultipose import __version__
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io import lost
 from napari_semimultipose.io.places import embedded_place, split_embedded
 from napari_semimultipose.io.skeletons import union_skeleton
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
@@ -327,15 +328,7 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
             file["categories"].create_dataset("links", data=links, maxshape=(None,))
     if target is not None:
         _copy_embedded(poses, path, target)
-    scored = human & (
-        (flat["instance_score"] != 1) | ((flat["score"] != 1) & (flat["visible"] > 0)).any(1)
-    )
-    if scored.any():
-        return [
-            f"SLEAP gives no scores to human labels: the scores of {scored.sum()} instances "
-            "were not written"
-        ]
-    return []
+    return lost.human_scores("SLEAP", flat)
 
 
 def _track_names(poses: Poses) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io import lost
 from napari_semimultipose.io.coco import FLAGS, visibility_from_flags
 from napari_semimultipose.io.places import name_parts
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
@@ -300,29 +301,18 @@ def _line(flat: dict[str, Any], i: int, size: tuple[int, int]) -> str:
 
 
 def _lost(poses: Poses, flat: dict[str, Any], changed: int) -> list[str]:
-    lost = ["the pictures themselves were not written: copy them to the folders images"]
+    said = ["the pictures themselves were not written: copy them to the folders images"]
     if changed:
-        lost.append(f"YOLO wants pictures in a folder images: {changed} names were changed")
+        said.append(f"YOLO wants pictures in a folder images: {changed} names were changed")
     human = flat["source"] == Source.HUMAN
-    here = flat["visible"] > 0
+    others = lost.choose(flat, ~human)
     tracked = int((human & (flat["track"] >= 0)).sum())
     if tracked:
-        lost.append(f"YOLO holds no tracks of human labels: {tracked} animals")
-    if poses.track_names and (~human & (flat["track"] >= 0)).any():
-        lost.append("YOLO numbers the tracks: their names were not written")
-    moved = int((flat["source"] == Source.PROPAGATED).sum())
-    if moved:
-        lost.append(f"{moved} propagated animals were written as predicted")
-    occluded = int((flat["visible"][~human] == Visibility.OCCLUDED).sum())
-    if occluded:
-        lost.append(
-            f"YOLO predictions hold no visibility: {occluded} occluded keypoints were written as "
-            "visible"
-        )
-    scored = human & ((flat["instance_score"] != 1) | ((flat["score"] != 1) & here).any(1))
-    if scored.any():
-        lost.append(f"YOLO holds no scores of human labels: {scored.sum()} animals")
-    zero = int((~human[:, None] & here & (flat["score"] == 0)).sum())
+        said.append(f"YOLO holds no tracks of human labels: {tracked} animals")
+    if poses.track_names and (others["track"] >= 0).any():
+        said.append("YOLO numbers the tracks: their names were not written")
+    zero = int(((others["visible"] > 0) & (others["score"] == 0)).sum())
     if zero:
-        lost.append(f"{zero} predicted keypoints with the score 0 count as absent")
-    return lost
+        said.append(f"{zero} predicted keypoints with the score 0 count as absent")
+    said += lost.occluded("a YOLO prediction", others)
+    return said + lost.propagated("YOLO", flat) + lost.human_scores("YOLO", flat)

@@ -96,7 +96,7 @@ def test_what_is_lost_is_said(tmp_path):
         "1 frames",
         "6 animals without a track",
         "2 propagated animals",
-        "human labels: 2 animals",
+        "those of 2 animals",
     ):
         assert part in text
 

@@ -78,7 +78,7 @@ def test_what_is_lost_is_said(tmp_path):
         "4 occluded keypoints",
         "1 propagated",
         "scores of whole animals",
-        "human labels: 1",
+        "those of 1 animals",
         "left and right",
     ):
         assert part in text

@@ -94,7 +94,7 @@ def test_positions_of_keypoints_that_sleap_calls_invisible_are_not_labels(tmp_pa
 def test_scores_of_human_labels_are_reported_as_lost(tmp_path):
     scored = Poses(SKELETON, np.ones((1, 2, 2, 2)), [0], instance_score=[[0.5, 1.0]])
     (lost,) = write_poses(scored, tmp_path / "a.slp")
-    assert "scores of 1 instances" in lost
+    assert "those of 1 animals were not written" in lost
 
 
 def test_old_files_had_pixel_corners(tmp_path):

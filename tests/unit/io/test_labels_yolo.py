@@ -135,7 +135,7 @@ def test_what_is_lost_is_said(tmp_path):
         "their names were not written",
         "1 propagated",
         "6 occluded keypoints",
-        "no scores of human labels: 1",
+        "those of 1 animals",
     ):
         assert part in text
 
