@@ -199,7 +199,7 @@ def test_a_written_video_sample_reads_back(tmp_path):
         for i in (0, 25, 49):
             error = frames[i][:120, :161].astype(int) - recording.frame(i)
             assert np.abs(error).mean() < 5
-            assert abs(error.mean()) < 1
+            assert abs(error.mean()) < 2
         assert frame_index(frames.path).threads > 1, "the file is irregular"
 
 
