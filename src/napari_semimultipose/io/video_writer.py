@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -16,6 +17,9 @@ from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.io.frames import Picture
 
 _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi")
+"""File names that a video may be written to."""
+
 _SPEED = {"libx264": {"preset": "veryfast"}}
 
 
@@ -41,6 +45,11 @@ class VideoWriter:
         self._size = size
         height, width = size
         self._rate = Fraction(fps).limit_denominator(1001)
+        if Path(path).suffix.lower() not in SUFFIXES:
+            raise FramesError(
+                f"{path}: a video cannot be written under this name; choose one that ends in "
+                f"{', '.join(SUFFIXES)}"
+            )
         codec = next((name for name in _ENCODERS if name in av.codecs_available), None)
         if codec is None:
             raise FramesError("this installation of PyAV cannot write H.264 or MPEG-4 videos")
@@ -119,6 +128,6 @@ def write_video(
             writer.finish()
     except av.error.FFmpegError as error:
         raise FramesError(
-            f"{path} cannot be written as a video ({error.strerror or error}); "
-            "choose a name that ends in .mp4"
+            f"{path} cannot be written as a video ({error.strerror or error}); check the free "
+            "space, or choose another place"
         ) from error
