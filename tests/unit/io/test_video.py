@@ -1,9 +1,13 @@
 """Video files: frame i is the i-th frame of decoding from the start, whatever the order of reading."""
 
 import hashlib
+import os
 import pickle
+import subprocess
+import sys
 import threading
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,7 @@ from hypothesis import strategies as st
 
 from napari_semimultipose.errors import FramesError
 from napari_semimultipose.io import video_file
-from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.io.video import Frames, open_frames
 from napari_semimultipose.io.video_index import frame_index
 
 OPEN_GOP = {"x264-params": "open-gop=1:bframes=3:keyint=10:min-keyint=10:scenecut=0"}
@@ -290,3 +294,38 @@ def test_real_recordings_open(shared_data):
             step = max(last - 3, 1)
             (_, sequential), *_ = [pair for pair in frames.iterate(step) if pair[0] == step]
             np.testing.assert_array_equal(frames[step], sequential)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_uses_a_decoder_of_its_own(clip):
+    """Loaders fork after the first frames were read; the decoder threads do not exist there."""
+    path, expected = clip("h264-mp4")
+    with open_frames(path) as frames:
+        frames[5]
+        with get_context("fork").Pool(2) as pool:
+            digests = pool.map_async(SharedDigest(frames), [30, 2, 17, 6]).get(timeout=60)
+        assert digests == [expected[i] for i in (30, 2, 17, 6)]
+        assert digest(frames[6]) == expected[6]
+
+
+class SharedDigest:
+    """Digest of one frame, in a form that can be sent to a process without pickling the frames."""
+
+    shared: Frames
+
+    def __init__(self, frames: Frames) -> None:
+        type(self).shared = frames
+
+    def __call__(self, i: int) -> str:
+        return digest(type(self).shared[i])
+
+
+def test_opening_module_loads_no_decoder():
+    """The plugin asks which files it can read long before it reads one."""
+    code = (
+        "import sys, napari_semimultipose.io.video, napari_semimultipose.io.sample, "
+        "napari_semimultipose.io.render; "
+        "print([m for m in ('av', 'h5py', 'pandas', 'torch', 'napari', 'zarr') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
