@@ -302,14 +302,15 @@ def test_a_forked_process_uses_a_decoder_of_its_own(clip):
     path, expected = clip("h264-mp4")
     with open_frames(path) as frames:
         frames[5]
+        shared = SharedDigest(frames)
         with get_context("fork").Pool(2) as pool:
-            digests = pool.map_async(SharedDigest(frames), [30, 2, 17, 6]).get(timeout=60)
+            digests = pool.map_async(shared, [30, 2, 17, 6]).get(timeout=60)
         assert digests == [expected[i] for i in (30, 2, 17, 6)]
         assert digest(frames[6]) == expected[6]
 
 
 class SharedDigest:
-    """Digest of one frame, in a form that can be sent to a process without pickling the frames."""
+    """Digest of one frame; the frames reach the other process by its fork, not by pickling."""
 
     shared: Frames
 
