@@ -129,7 +129,7 @@ def stills(
 def scattered(count: int, size: tuple[int, int], length: float, rng: np.random.Generator) -> Floats:
     """Return `count` places [count, 2] in an image that seldom lie on top of each other.
 
-    Each place is the best of three candidates (Mitchell 1991, best-candidate sampling), so
+    Each place is the better of two candidates (Mitchell 1991, best-candidate sampling), so
     neighbours touch and overlap now and then.
     """
     height, width = size
@@ -137,7 +137,7 @@ def scattered(count: int, size: tuple[int, int], length: float, rng: np.random.G
     low, high = np.array([margin, margin]), np.array([width - 1 - margin, height - 1 - margin])
     places = np.empty((0, 2))
     for _ in range(count):
-        candidates = rng.uniform(low, high, (3, 2))
+        candidates = rng.uniform(low, high, (2, 2))
         gap = np.linalg.norm(candidates[:, None] - places[None], axis=-1)
         best = int(np.argmax(gap.min(1))) if len(places) else 0
         places = np.concatenate([places, candidates[best : best + 1]])
