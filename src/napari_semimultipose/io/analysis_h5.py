@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_semimultipose import __version__
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io import lost
+from napari_semimultipose.io.tracks import all_track_names, give_columns
 from napari_semimultipose.poses import FloatArray, Poses, Skeleton, Source, Video
 
 _DIMS = {
@@ -151,7 +152,11 @@ def write(poses: Poses, path: Path) -> list[str]:
         )
     video, skeleton = poses.videos[used[0]], poses.skeleton
     flat = poses.instances()
-    column, tracks = _columns(poses, flat)
+    tracks = all_track_names(poses)
+    column = give_columns("a SLEAP analysis file", flat, tracks)
+    more = int(column.max(initial=-1)) + 1 - len(tracks)
+    if tracks or more > 1:  # one animal without a track has a column without a name
+        tracks += [f"untracked_{i}" for i in range(more)]
     f, t, k = int(poses.frame.max(initial=-1)) + 1, max(len(tracks), 1), len(skeleton)
     at = flat["frame"], column
     human = flat["source"] == Source.HUMAN
@@ -195,32 +200,10 @@ def write(poses: Poses, path: Path) -> list[str]:
         pairs = [[keypoints[a], keypoints[b]] for a, b in skeleton.symmetry]
         file.attrs["skeleton_symmetries"] = json.dumps(pairs)
         file.attrs["video_backend_metadata"] = json.dumps(meta)
-    return _lost(poses, flat, column)
+    return _lost(poses, flat, tracks)
 
 
-def _columns(poses: Poses, flat: dict[str, Any]) -> tuple[Any, list[str]]:
-    """Column [M] of each instance, and the names of the columns; none for one untracked animal."""
-    count = max(len(poses.track_names), int(poses.track.max(initial=-1)) + 1)
-    names = [*poses.track_names, *(f"track_{i}" for i in range(len(poses.track_names), count))]
-    column = flat["track"].copy()
-    taken: dict[int, int] = {}
-    for i in np.flatnonzero(column < 0):
-        row = int(flat["row"][i])
-        column[i] = count + taken.get(row, 0)
-        taken[row] = taken.get(row, 0) + 1
-    keys = np.stack([flat["frame"], column], 1)
-    if len(np.unique(keys, axis=0)) < len(keys):
-        raise LabelsError(
-            "two animals of one frame have the same track, and an analysis file has one column "
-            "for both: track them again, or write a SLEAP file"
-        )
-    more = max(taken.values(), default=0)
-    if not count and more <= 1:
-        return column, []
-    return column, [*names, *(f"untracked_{i}" for i in range(more))]
-
-
-def _lost(poses: Poses, flat: dict[str, Any], column: Any) -> list[str]:
+def _lost(poses: Poses, flat: dict[str, Any], tracks: list[str]) -> list[str]:
     title = "SLEAP analysis"
     said = [*lost.occluded(title, flat), *lost.propagated(title, flat)]
     said += lost.human_scores(title, flat)
@@ -228,7 +211,7 @@ def _lost(poses: Poses, flat: dict[str, Any], column: Any) -> list[str]:
     if empty:
         said.append(f"{title} files do not list frames without animals: {empty} frames")
     loose = int((flat["track"] < 0).sum())
-    if loose and (column != 0).any():
+    if loose and tracks:
         said.append(
             f"{title} files have a column for every animal: {loose} animals without a track were "
             "given columns"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io import lost
@@ -16,7 +17,8 @@ from napari_semimultipose.io.deeplabcut_config import config_above
 from napari_semimultipose.io.places import name_parts
 from napari_semimultipose.io.skeletons import symmetry_is_guessed
 from napari_semimultipose.io.tables import Table, read_table, write_table
-from napari_semimultipose.poses import Poses, Skeleton, Source, Video
+from napari_semimultipose.io.tracks import all_track_names, give_columns
+from napari_semimultipose.poses import IntArray, Poses, Skeleton, Source, Video
 
 SCORER = "napari"
 UNIQUE = "single"  # DeepLabCut's name for the body parts that exist once, not once an animal
@@ -218,96 +220,57 @@ def _write_one(poses: Poses, path: Path, style: TableStyle) -> list[str]:
 
 def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:
     """Lay the labels of one video out as a table."""
-    rows = np.flatnonzero(poses.video == video)
-    keys, inverse = np.unique(poses.frame[rows], return_inverse=True)
-    row_of = dict(zip(rows.tolist(), inverse.tolist(), strict=True))
-    who = _individuals(poses, style)
-    names = list(dict.fromkeys(n for n in who.values())) or [""]
-    if style.multi:
-        order = {name: i for i, name in enumerate([*_track_names(poses), *names])}
-        names.sort(key=lambda name: order.get(name, len(order)))
-    parts = {name: _parts(poses, who, name) for name in names}
+    flat = poses.instances()
+    names, who = _individuals(poses, flat, style)
+    parts = _parts(flat, names, who)
     coords = ("x", "y", "likelihood") if style.likelihood else ("x", "y")
-    columns = [(n, poses.skeleton.keypoints[k], c) for n in names for k in parts[n] for c in coords]
-    first = {}
-    position = 0
-    for name in names:
-        first[name] = position
-        position += len(parts[name]) * len(coords)
-    values = np.full((len(keys), len(columns)), np.nan)
-    for (row, slot), name in who.items():
-        if row in row_of:
-            data = poses.xy[row, slot][parts[name]]
-            if style.likelihood:
-                score = poses.score[row, slot][parts[name]]
-                data = np.column_stack([data, score])
-            at = first[name]
-            values[row_of[row], at : at + data.size] = data.ravel()
+    data = flat["xy"]
+    if style.likelihood:
+        data = np.concatenate([data, flat["score"][..., None]], -1)
+        data[flat["visible"] == 0] = np.nan
+    frames = np.unique(poses.frame[poses.video == video])
+    blocks, columns = [], []
+    for i in np.unique(who).tolist() or [0]:
+        mine = np.flatnonzero((who == i) & (flat["video"] == video))
+        block = np.full((len(frames), len(parts[i]), len(coords)), np.nan)
+        block[np.searchsorted(frames, flat["frame"][mine])] = data[mine][:, parts[i]]
+        blocks.append(block.reshape(len(frames), -1))
+        columns += [(names[i], poses.skeleton.keypoints[k], c) for k in parts[i] for c in coords]
     images = poses.videos[video].images
-    index: list[Any] = keys.tolist()
+    index: list[Any] = frames.tolist()
     if images:
-        if len(keys) and keys[-1] >= len(images):
-            raise LabelsError(f"frame {keys[-1]} has no name in a list of {len(images)} images")
-        index = [images[i] for i in keys]
-    return Table(SCORER, columns, index, values)
+        if len(frames) and frames[-1] >= len(images):
+            raise LabelsError(f"frame {frames[-1]} has no name in a list of {len(images)} images")
+        index = [images[i] for i in frames]
+    return Table(SCORER, columns, index, np.concatenate(blocks, 1))
 
 
-def _individuals(poses: Poses, style: TableStyle) -> dict[tuple[int, int], str]:
-    """Individual of each (row, slot): its track, or the first one that is free in the frame."""
-    places = zip(*(a.tolist() for a in np.nonzero(poses.present)), strict=True)
+def _individuals(
+    poses: Poses, flat: Mapping[str, NDArray], style: TableStyle
+) -> tuple[list[str], IntArray]:
+    """Names of individuals, and for each instance [M] its own: its track, or a free one."""
     if not style.multi:
-        return dict.fromkeys(places, "")
-    tracks = _track_names(poses)
-    who: dict[tuple[int, int], str] = {}
-    for row in range(len(poses)):
-        slots = np.flatnonzero(poses.present[row]).tolist()
-        taken = set()
-        for slot in slots:
-            if poses.track[row, slot] >= 0:
-                name = tracks[poses.track[row, slot]]
-                if name in taken:
-                    raise LabelsError(
-                        f"frame {poses.frame[row]} has two animals on the track {name}; "
-                        "a DeepLabCut table has one column for both. Track them again."
-                    )
-                who[row, slot] = name
-                taken.add(name)
-        free = (name for name in _endless(tracks) if name not in taken)
-        for slot in slots:
-            if poses.track[row, slot] < 0:
-                who[row, slot] = next(free)
-    return who
+        return [""], np.zeros(len(flat["track"]), np.int64)
+    tracks = all_track_names(poses)
+    reuse = [i for i, name in enumerate(tracks) if name != UNIQUE]
+    who = give_columns(f"a {style.name} table", flat, tracks, reuse)
+    more = max(int(who.max(initial=-1)) + 1 - len(tracks), 0)
+    fresh = (name for i in count(1) if (name := f"individual{i}") not in tracks)
+    return tracks + list(islice(fresh, more)), who
 
 
-def _endless(tracks: list[str]) -> Any:
-    yield from (name for name in tracks if name != UNIQUE)
-    number = 0
-    while True:
-        number += 1
-        if f"individual{number}" not in tracks:
-            yield f"individual{number}"
-
-
-def _track_names(poses: Poses) -> list[str]:
-    """Names of all tracks, different and not empty."""
-    names: list[str] = []
-    for i in range(max(len(poses.track_names), int(poses.track.max(initial=-1)) + 1)):
-        name = poses.track_names[i] if i < len(poses.track_names) else ""
-        name = name or f"track_{i}"
-        names.append(name if name not in names else f"{name}_{i}")
-    return names
-
-
-def _parts(poses: Poses, who: dict[tuple[int, int], str], name: str) -> list[int]:
-    """Keypoints that an individual has columns for: unique ones belong to nobody else."""
-    if UNIQUE not in who.values():
-        return list(range(len(poses.skeleton)))
-    here = np.zeros((2, len(poses.skeleton)), bool)
-    for (row, slot), other in who.items():
-        here[int(other == UNIQUE)] |= poses.visible[row, slot] > 0
-    if (here[0] & here[1]).any():
-        return list(range(len(poses.skeleton)))
-    return np.flatnonzero(here[1] if name == UNIQUE else ~here[1]).tolist()
+def _parts(flat: Mapping[str, NDArray], names: list[str], who: IntArray) -> list[list[int]]:
+    """Keypoints of the columns of each individual: unique ones belong to nobody else."""
+    k = flat["visible"].shape[1]
+    every = [list(range(k))] * max(len(names), 1)
+    if UNIQUE not in names:
+        return every
+    single = names.index(UNIQUE)
+    unique = (flat["visible"][who == single] > 0).any(0)
+    if not unique.any() or (flat["visible"][who != single] > 0).any(0)[unique].any():
+        return every
+    common = np.flatnonzero(~unique).tolist()
+    return [np.flatnonzero(unique).tolist() if i == single else common for i in range(len(names))]
 
 
 def lost_in_table(poses: Poses, style: TableStyle) -> list[str]:

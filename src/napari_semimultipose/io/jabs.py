@@ -12,6 +12,7 @@ from sleap_io.io import jabs
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io import lost
+from napari_semimultipose.io.tracks import all_track_names, give_columns
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
 _NAME = re.compile(r"_pose_est_v(\d+)\.h5$", re.IGNORECASE)
@@ -144,7 +145,7 @@ def write(poses: Poses, path: Path) -> list[str]:
     data["keypoints"][at] = whole[..., ::-1]
     # A confidence of 0 would make a keypoint absent.
     data["confidence"][at] = np.where(seen, np.maximum(score, np.finfo(np.float32).tiny), 0)
-    data["identity"][at] = _identities(flat["track"], flat["frame"])
+    data["identity"][at] = give_columns("a JABS file", flat, all_track_names(poses)) + 1
     (jabs.write_jabs_v2 if single else jabs.write_jabs_v5)(data, str(path))
     return _lost(poses, flat, xy, single)
 
@@ -157,14 +158,6 @@ def _slots(frame: Any) -> Any:
         slots[i] = taken.get(key, 0)
         taken[key] = slots[i] + 1
     return slots
-
-
-def _identities(track: Any, frame: Any) -> Any:
-    """Identities from 1; animals without a track get those that no track has."""
-    identity = track + 1
-    loose = np.flatnonzero(track < 0)
-    identity[loose] = track.max(initial=-1) + 2 + _slots(frame[loose])
-    return identity
 
 
 def _lost(poses: Poses, flat: dict[str, Any], xy: Any, single: bool) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 import warnings
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +20,7 @@ from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io import lost
 from napari_semimultipose.io.nwb import SLEAP_MODULE, TRACK, UNTRACKED, nwb_name
 from napari_semimultipose.io.skeletons import symmetry_is_guessed
+from napari_semimultipose.io.tracks import all_track_names, give_columns
 from napari_semimultipose.poses import Poses, Source, Visibility
 
 _REFERENCE = "(0, 0) is the centre of the top left pixel; x to the right, y down"
@@ -59,7 +61,8 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
     flat = poses.instances()
     human = flat["source"] == Source.HUMAN
     training = bool(human.any() or not len(human))
-    tracks = _track_names(poses)
+    tracks = all_track_names(replace(poses, track_names=tuple(map(nwb_name, poses.track_names))))
+    flat["column"] = give_columns("an NWB file", flat, tracks)
     if training:
         behavior.add(_training(poses, flat, skeleton, tracks))
     with warnings.catch_warnings():  # sleap-io looks for the videos in a deprecated field
@@ -93,15 +96,6 @@ def _check_only_poses(target: Path) -> None:
         )
 
 
-def _track_names(poses: Poses) -> list[str]:
-    """Names of all tracks, as NWB allows them and all different."""
-    names: list[str] = []
-    for i in range(max(len(poses.track_names), int(poses.track.max(initial=-1)) + 1)):
-        name = nwb_name(poses.track_names[i] if i < len(poses.track_names) else f"track_{i}")
-        names.append(name if name and name not in names else f"{name}_{i}")
-    return names
-
-
 def _training(poses: Poses, flat: dict[str, Any], skeleton: Any, tracks: list[str]) -> Any:
     videos = [_image_series(poses, v) for v in range(len(poses.videos))]
     here: dict[tuple[int, int], list[int]] = {}
@@ -112,15 +106,10 @@ def _training(poses: Poses, flat: dict[str, Any], skeleton: Any, tracks: list[st
         here.setdefault(keys[flat["row"][i]], []).append(i)
     frames = []
     for number, ((video, frame), instances) in enumerate(sorted(here.items())):
-        found: list[Any] = []
+        found = []
         for count, i in enumerate(instances):
             track = int(flat["track"][i])
             name = f"{TRACK}{tracks[track]}" if track >= 0 else f"instance_{count}"
-            if name in {one.name for one in found}:
-                raise LabelsError(
-                    f"two animals of frame {frame} have the same track, {tracks[track]}; an NWB "
-                    "file holds one: track them again"
-                )
             found.append(
                 ndx_pose.SkeletonInstance(
                     name=name,
@@ -198,23 +187,13 @@ def _add_estimations(
 
 def _by_animal(flat: dict[str, Any], mine: Any, tracks: list[str]) -> list[tuple[str, Any]]:
     """Divide instances by track; the n-th loose animals of all frames share a container."""
-    groups: dict[str, list[int]] = {}
-    taken: dict[int, int] = {}
-    for i in mine[np.argsort(flat["frame"][mine], kind="stable")].tolist():
-        track, frame = int(flat["track"][i]), int(flat["frame"][i])
-        if track >= 0:
-            name = f"{TRACK}{tracks[track]}"
-        else:
-            name = UNTRACKED if not taken.get(frame) else f"{UNTRACKED}_{taken[frame]}"
-            taken[frame] = taken.get(frame, 0) + 1
-        some = groups.setdefault(name, [])
-        if some and flat["frame"][some[-1]] == frame:
-            raise LabelsError(
-                f"two animals of frame {frame} have the same track, {tracks[track]}; an NWB file "
-                "holds one: track them again"
-            )
-        some.append(i)
-    return [(name, np.array(some)) for name, some in groups.items()]
+    groups = []
+    for column in np.unique(flat["column"][mine]).tolist():
+        loose = column - len(tracks)
+        name = f"{TRACK}{tracks[column]}" if loose < 0 else f"{UNTRACKED}_{loose}"
+        instances = mine[flat["column"][mine] == column]
+        groups.append((name, instances[np.argsort(flat["frame"][instances])]))
+    return groups
 
 
 def _lost(poses: Poses, flat: dict[str, Any], tracks: list[str], training: bool) -> list[str]:

@@ -22,6 +22,7 @@ from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io import lost
 from napari_semimultipose.io.places import embedded_place, split_embedded
 from napari_semimultipose.io.skeletons import union_skeleton
+from napari_semimultipose.io.tracks import all_track_names
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
 logger = logging.getLogger(__name__)
@@ -273,7 +274,7 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
     labels = sleap_io.Labels(
         videos=[_sleap_video(v, target) for v in poses.videos],
         skeletons=[_sleap_skeleton(poses.skeleton)],
-        tracks=[sleap_io.Track(name) for name in _track_names(poses)],
+        tracks=[sleap_io.Track(name) for name in all_track_names(poses)],
         categories=[sleap_io.Category(_PROPAGATED)] if len(propagated) else [],
         provenance={
             "writer": f"napari-semimultipose {__version__}",
@@ -329,12 +330,6 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
     if target is not None:
         _copy_embedded(poses, path, target)
     return lost.human_scores("SLEAP", flat)
-
-
-def _track_names(poses: Poses) -> list[str]:
-    count = max(len(poses.track_names), int(poses.track.max(initial=-1)) + 1)
-    rest = range(len(poses.track_names), count)
-    return [*poses.track_names, *(f"track_{i}" for i in rest)]
 
 
 def _sleap_skeleton(skeleton: Skeleton) -> Any:

@@ -162,14 +162,12 @@ def _write_csv(table: Table, path: Path) -> None:
         rows.append(("individuals", [c[0] for c in table.columns]))
     rows.append(("bodyparts", [c[1] for c in table.columns]))
     rows.append(("coords", [c[2] for c in table.columns]))
-    frame = pd.DataFrame(table.values)
-    for i in range(lead):
-        frame.insert(i, f"index{i}", [key[i] for key in keys])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for name, cells in rows:
             writer.writerow([name, *[""] * (lead - 1), *cells])
-        frame.to_csv(file, header=False, index=False, lineterminator="\n")
+        for key, values in zip(keys, table.values.tolist(), strict=True):
+            writer.writerow([*key, *("" if v != v else repr(v) for v in values)])
 
 
 def _index_columns(table: Table) -> list[tuple[str, ...]]:

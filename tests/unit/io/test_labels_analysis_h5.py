@@ -103,7 +103,7 @@ def test_what_is_lost_is_said(tmp_path):
 
 def test_limits_are_errors(tmp_path):
     twice = Poses(SKELETON, np.ones((1, 2, 2, 2)), [0], track=[[0, 0]])
-    with pytest.raises(LabelsError, match="same track"):
+    with pytest.raises(LabelsError, match="two animals on the track track_0"):
         write_poses(twice, tmp_path / "a.analysis.h5")
     two = Poses(SKELETON, np.ones((2, 1, 2, 2)), [0, 0], video=[0, 1],
                 videos=(Video("a"), Video("b")))  # fmt: skip

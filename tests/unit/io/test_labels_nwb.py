@@ -100,7 +100,7 @@ def test_a_file_with_other_data_is_not_replaced(tmp_path):
 def test_one_track_twice_on_a_frame_is_an_error(tmp_path):
     for source in (0, 1):
         twice = Poses(SKELETON, np.ones((1, 2, 2, 2)), [0], track=[[0, 0]], source=[[source] * 2])
-        with pytest.raises(LabelsError, match="same track"):
+        with pytest.raises(LabelsError, match="two animals on the track track_0"):
             write_poses(twice, tmp_path / "a.nwb")
 
 
