@@ -71,17 +71,22 @@ def warp(image: Tensor, affine: Affine, size: int) -> Tensor:
     back = invert(affine)
     corners = apply(back, np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]]))
     # Only the part under the view is converted to float: frames can be far larger than views.
-    x0, y0 = np.clip(np.floor(corners.min(0)) - 1, 0, [width - 1, height - 1]).astype(int)
-    x1, y1 = np.clip(np.ceil(corners.max(0)) + 2, [x0 + 1, y0 + 1], [width, height]).astype(int)
+    last = [max(width - 2, 0), max(height - 2, 0)]
+    x0, y0 = np.clip(np.floor(corners.min(0)) - 1, 0, last).astype(int)
+    x1, y1 = np.clip(
+        np.ceil(corners.max(0)) + 2, [x0 + 2, y0 + 2], [max(width, x0 + 2), max(height, y0 + 2)]
+    ).astype(int)
     part = image[:, y0:y1, x0:x1]
     gray = part.stride(0) == 0
     source = (part[:1] if gray else part).float().div_(255)
+    # A side of one px has no scale in normalised coordinates.
+    source = F.pad(source, (0, int(width == 1), 0, int(height == 1)))
     h, w = source.shape[1:]
     m = torch.from_numpy(back).float()
     axis = torch.arange(size, dtype=torch.float32)
     x = m[0, 0] * axis[None] + m[0, 1] * axis[:, None] + (m[0, 2] - x0)
     y = m[1, 0] * axis[None] + m[1, 1] * axis[:, None] + (m[1, 2] - y0)
-    grid = torch.stack([2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1], -1)
+    grid = torch.stack([2 * x / (w - 1) - 1, 2 * y / (h - 1) - 1], -1)
     view = F.grid_sample(
         source[None], grid[None], mode="bilinear", padding_mode="zeros", align_corners=True
     )[0]

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms
 
-from napari_semimultipose.models.directpose import Output, locations
+from napari_semimultipose.models.directpose import Output
+from napari_semimultipose.models.geometry import locations, pose_areas
 
 _TOP_K = 1000
 
@@ -143,9 +144,7 @@ def suppress(
 def _oks_nms(points: Tensor, score: Tensor, threshold: float, sigma: float) -> Tensor:
     order = torch.argsort(score, descending=True, stable=True)
     points = points[order]
-    span = points.amax(1) - points.amin(1)
-    span = span + 0.2 * span.amax(1, keepdim=True)
-    area = (span[:, 0] * span[:, 1]).clamp(min=1.0)
+    area = pose_areas(points.amin(1), points.amax(1), points.shape[1])
     d2 = (points[:, None] - points[None]).square().sum(-1)  # [M, M, K]
     similarity = torch.exp(-d2 / (8 * sigma**2 * area[:, None, None])).mean(-1)
     close = (torch.maximum(similarity, similarity.T) > threshold).cpu().numpy()

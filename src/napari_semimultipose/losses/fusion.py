@@ -157,7 +157,8 @@ def two_way_loss(
     use = (unsure < 0.1) | (target > 0.5)
     if trained is not None:
         use &= trained
-    count = float(sure.sum()) * shape[1]
+    # At least one animal a view: with fewer, the background would outweigh everything else.
+    count = float(shape[1] * max(int(sure.sum()), shape[0]))
     terms = {"to_heat": masked_mean(quality_focal_loss(heat, target), use, count)}
     # The heat maps as a teacher of the keypoints.
     u = pseudo.cells

@@ -19,7 +19,8 @@ from napari_semimultipose.losses.supervised import (
     quality_focal_loss,
 )
 from napari_semimultipose.losses.targets import assign, boxes_of, heat_target, missing_mask
-from napari_semimultipose.models.directpose import Output, locations
+from napari_semimultipose.models.directpose import Output
+from napari_semimultipose.models.geometry import locations
 
 Ignored = Callable[[Tensor], Tensor]
 """Takes positions [P, 2] in px of the view; True [P] where nothing is known and nothing trained."""

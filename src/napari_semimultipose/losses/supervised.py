@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_semimultipose.models.geometry import pose_areas
+
 
 def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0, kappa: float = 0.25) -> Tensor:
     """Score-weighted binary focal loss, element by element (SemiMultiPose, equation 7).
@@ -64,14 +66,14 @@ def keypoint_mse(prediction: Tensor, target: Tensor, visible: Tensor) -> Tensor:
 def pose_quality(prediction: Tensor, target: Tensor, visible: Tensor, sigma: float = 0.1) -> Tensor:
     """Pose similarity (OKS, COCO form) [P] of predicted and true keypoints; 0 without visible keypoints.
 
-    The area is that of the box of the true keypoints with a margin of 10 % of its longer side.
+    The area is `pose_areas` of the true keypoints.
     """
     far = torch.finfo(target.dtype).max
     v = visible[..., None]
-    span = torch.where(v, target, -far).amax(1) - torch.where(v, target, far).amin(1)
-    span = torch.where(visible.any(1, keepdim=True), span, torch.ones_like(span))
-    span = span + 0.2 * span.amax(1, keepdim=True)
-    area = (span[:, 0] * span[:, 1]).clamp(min=1.0)
+    some = visible.any(1, keepdim=True)
+    high = torch.where(some, torch.where(v, target, -far).amax(1), 0.0)
+    low = torch.where(some, torch.where(v, target, far).amin(1), 0.0)
+    area = pose_areas(low, high, target.shape[1])
     d2 = (prediction - torch.where(v, target, prediction)).square().sum(-1)
     similarity = torch.exp(-d2 / (8 * sigma**2 * area[:, None]))
     return (similarity * visible).sum(1) / visible.sum(1).clamp(min=1)

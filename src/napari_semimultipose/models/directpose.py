@@ -63,14 +63,6 @@ class Output:
         )
 
 
-def locations(height: int, width: int, stride: int, device: torch.device | None = None) -> Tensor:
-    """Return the positions [h*w, 2] of the cells of a map, row by row: ``stride * index + stride//2``."""
-    y = torch.arange(height, device=device, dtype=torch.float32) * stride + stride // 2
-    x = torch.arange(width, device=device, dtype=torch.float32) * stride + stride // 2
-    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-    return torch.stack([grid_x, grid_y], -1).view(-1, 2)
-
-
 def group_indices(
     groups: str | Sequence[Sequence[str]], keypoints: Sequence[str]
 ) -> tuple[tuple[int, ...], ...]:

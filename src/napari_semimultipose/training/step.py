@@ -24,6 +24,7 @@ from napari_semimultipose.losses.objective import (
     term_weights,
     weighted_sum,
 )
+from napari_semimultipose.losses.targets import boxes_of, missing_mask
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.training.pseudo import pseudo_labels
@@ -121,6 +122,21 @@ class Objective:
             level_ranges=self.config.model.level_ranges,
         )
 
+    def _open(self, labels: Sequence[Labels], output: Output) -> Tensor:
+        """Cells of labelled views [B, K, h, w] that the labels say nothing about.
+
+        Only there does a pseudo keypoint know more than the label.
+        """
+        size = (output.heat.shape[-2], output.heat.shape[-1])
+        return torch.stack(
+            [
+                missing_mask(
+                    one.labeled, boxes_of(one.keypoints, one.labeled), size, output.heat_stride
+                )
+                for one in labels
+            ]
+        )
+
     def _confident(self, progress: float) -> float:
         low, high = self.config.loss.tau
         return low + (high - low) * progress
@@ -133,6 +149,7 @@ class Objective:
         progress: float,
         raw: dict[str, Tensor],
         where: str,
+        trained: Tensor | None = None,
     ) -> Tensor:
         """Fusion of the network's own branches (SemiMultiPose, equations 8 and 9)."""
         loss = self.config.loss
@@ -148,7 +165,9 @@ class Objective:
             found = suppress(found, predict.nms, predict.nms_threshold)
         pseudo = self._pseudo_keypoints(found, output)
         if loss.fusion_target == "two_way":
-            both = two_way_loss(output.heat, pseudo, loss, self._confident(progress))
+            both = two_way_loss(
+                output.heat, pseudo, loss, self._confident(progress), trained=trained
+            )
             raw[f"{where}_to_heat"] = both["to_heat"]
             raw[f"{where}_to_keypoints"] = both["to_keypoints"]
             total = both["to_heat"] + 0.25 * both["to_keypoints"]

@@ -1,0 +1,113 @@
+"""Sorting frames into training, validation and unlabelled ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_semimultipose.config import DataConfig
+from napari_semimultipose.data.split import prepare, working_scale
+from napari_semimultipose.errors import LabelsError, TrainingError
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.poses import Poses, Skeleton, Source
+
+SKELETON = Skeleton(("head", "tail"))
+FRAMES = {0: open_frames(np.zeros((40, 64, 80), np.uint8))}
+
+
+def poses(rows: int = 20, **changes: object) -> Poses:
+    xy = np.zeros((rows, 1, 2, 2))
+    xy[..., 0, :] = 10
+    xy[..., 1, :] = (50, 20)
+    return replace(Poses(SKELETON, xy, np.arange(rows)), **changes)  # type: ignore[arg-type]
+
+
+def keys(refs: list) -> set:
+    return {r.key for r in refs}
+
+
+def test_every_frame_has_one_place() -> None:
+    data = prepare(poses(), FRAMES, DataConfig(), exclude={(0, 3), (0, 30)})
+    parts = [keys(data.train), keys(data.validation), keys(data.unlabeled)]
+    assert [len(p) for p in parts] == [18, 1, 19]
+    assert set.union(*parts) == {(0, i) for i in range(40)} - {(0, 3), (0, 30)}
+    assert all(data.poses.frame[r.row] == r.index for r in data.train)
+
+
+def test_other_labels_are_unlabelled_frames_when_a_list_is_given() -> None:
+    data = prepare(poses(), FRAMES, DataConfig(), labeled_rows=[2, 5])
+    assert keys(data.train) == {(0, 2), (0, 5)}
+    assert len(data.unlabeled) == 38
+    assert all(r.row == -1 for r in data.unlabeled)
+
+
+def test_the_validation_frames_follow_the_seed_and_can_be_given() -> None:
+    config = DataConfig(validation_fraction=0.3)
+    one = prepare(poses(), FRAMES, config, seed=1)
+    assert keys(one.validation) == keys(prepare(poses(), FRAMES, config, seed=1).validation)
+    assert keys(one.validation) != keys(prepare(poses(), FRAMES, config, seed=2).validation)
+    given = prepare(poses(), FRAMES, config, validation_keys=[(0, 7)])
+    assert keys(given.validation) == {(0, 7)}
+
+
+def test_few_labels_are_all_used_for_training() -> None:
+    data = prepare(poses(6), FRAMES, DataConfig())
+    assert (len(data.train), len(data.validation)) == (6, 0)
+
+
+def test_further_recordings_are_unlabelled_and_limited() -> None:
+    more = open_frames(np.zeros((500, 64, 80), np.uint8))
+    data = prepare(poses(), FRAMES, DataConfig(max_unlabeled=50), unlabeled=[more])
+    assert len(data.unlabeled) == 50
+
+
+def test_predicted_animals_are_no_labels() -> None:
+    predicted = poses(source=np.full((20, 1), Source.PREDICTED))
+    with pytest.raises(LabelsError, match="no labelled animal"):
+        prepare(predicted, FRAMES, DataConfig())
+
+
+def test_no_label_at_all_is_an_error() -> None:
+    with pytest.raises(LabelsError, match="label at least one frame"):
+        prepare(Poses.empty(SKELETON), FRAMES, DataConfig())
+
+
+def test_labels_of_another_resolution_are_refused() -> None:
+    far = poses()
+    with pytest.raises(LabelsError, match="outside their image"):
+        prepare(replace(far, xy=far.xy * 4), FRAMES, DataConfig())
+
+
+def test_single_points_outside_are_told_and_left_out() -> None:
+    one = poses()
+    xy = one.xy.copy()
+    xy[0, 0, 0] = (-5, 10)
+    data = prepare(replace(one, xy=xy), FRAMES, DataConfig())
+    assert "1 of 40" in data.notes[0]
+
+
+def test_a_frame_beyond_the_recording_is_an_error() -> None:
+    with pytest.raises(LabelsError, match="has 40 frames"):
+        prepare(poses(frame=np.arange(30, 50)), FRAMES, DataConfig())
+
+
+def test_a_missing_recording_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="--frames"):
+        prepare(poses(), {}, DataConfig())
+
+
+def test_the_working_scale_brings_animals_to_their_size() -> None:
+    config = DataConfig(animal_px=64, max_scale=2)
+    assert working_scale(128, config) == 0.5
+    assert working_scale(10, config) == 2
+    assert working_scale(float("nan"), config) == 1
+    assert working_scale(128, DataConfig(animal_px=0)) == 0
+
+
+def test_one_keypoint_keeps_the_scale_and_says_so() -> None:
+    dots = Poses(Skeleton(("body",)), np.full((5, 2, 1, 2), 20.0), np.arange(5))
+    data = prepare(dots, FRAMES, DataConfig())
+    assert data.scale == 1
+    assert any("one keypoint" in note for note in data.notes)

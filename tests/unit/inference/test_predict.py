@@ -1,0 +1,233 @@
+"""Prediction of recordings: geometry, order, memory, errors."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from napari_semimultipose.config import Config, PredictConfig
+from napari_semimultipose.errors import FramesError, ModelError, SemiMultiPoseError
+from napari_semimultipose.inference.predict import Predictor, predict_stream
+from napari_semimultipose.io.frames import Frames
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.models.checkpoint import (
+    WEIGHTS,
+    ModelInfo,
+    describe_model,
+    load_model,
+    save_weights,
+    write_info,
+)
+from napari_semimultipose.models.directpose import DirectPose, LevelOutput, Output
+from napari_semimultipose.poses import Poses, Skeleton, Source
+
+SKELETON = Skeleton(("spot",))
+PLAIN = PredictConfig(device="cpu", precision="32", refine_cells=3)
+
+
+class SpotFinder(nn.Module):
+    """Stands for a trained network: an animal wherever the picture is bright."""
+
+    def forward(self, images: Tensor) -> Output:
+        bright = images.mean(1, keepdim=True).clamp(1e-4, 1 - 1e-4)
+        heat = torch.logit(bright[..., 2::4, 2::4])  # what is at the place of a cell
+        cls = torch.logit(bright[..., 4::8, 4::8])
+        b, _, h, w = cls.shape
+        offsets = torch.zeros(b, 1, 2, h, w)
+        return Output([LevelOutput(8, cls, torch.full_like(cls, 6.0), offsets, offsets)], heat, 4)
+
+
+def spots(places: list[tuple[float, float]], height: int = 150, width: int = 210) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    image = np.zeros((height, width))
+    for px, py in places:
+        image = np.maximum(image, np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * 9.0**2)))
+    return (240 * image).astype(np.uint8)[..., None]
+
+
+def predictor(scale: float = 1.0, config: PredictConfig = PLAIN) -> Predictor:
+    return Predictor(SpotFinder(), ModelInfo(SKELETON, Config(), scale), config)  # type: ignore[arg-type]
+
+
+def run(frames: Frames, made: Predictor, **more: object) -> Poses:
+    return Poses.concatenate([c.poses for c in predict_stream(made, frames, **more)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.73, 1.0, 1.5])
+def test_keypoints_come_back_in_original_pixels(scale: float) -> None:
+    places = [(43.0, 60.0), (151.3, 97.8)]
+    found = run(open_frames(spots(places)[None]), predictor(scale))
+    xy = sorted(found.xy[0, found.present[0], 0].tolist())
+    assert np.abs(np.array(xy) - places).max() < 0.6
+    assert set(found.source[0].tolist()) == {Source.PREDICTED}
+
+
+def moving(count: int) -> Frames:
+    stack = np.stack([spots([(20 + 2 * i, 50)], 100, 200) for i in range(count)])
+    return open_frames(stack)
+
+
+@pytest.mark.parametrize("wanted", [range(3, 20, 4), [11, 2, 7], None])
+def test_every_wanted_frame_has_a_row_in_place(wanted: range | list[int] | None) -> None:
+    found = run(moving(24), predictor(), frame_range=wanted)
+    expected = sorted(range(24) if wanted is None else wanted)
+    assert found.frame.tolist() == expected
+    np.testing.assert_allclose(found.xy[:, 0, 0, 0], 20 + 2 * found.frame, atol=0.6)
+
+
+def test_frames_without_animals_have_empty_rows() -> None:
+    stack = np.stack([spots([(50, 50)]), spots([]), spots([(90, 50)])])
+    found = run(open_frames(stack), predictor())
+    assert found.frame.tolist() == [0, 1, 2]
+    assert found.present.sum(1).tolist() == [1, 0, 1]
+
+
+def test_the_batch_size_does_not_change_the_result() -> None:
+    frames = moving(11)
+    results = [
+        run(frames, predictor(config=PLAIN.model_copy(update={"batch_size": size})))
+        for size in (1, 4, 64)
+    ]
+    for other in results[1:]:
+        np.testing.assert_allclose(other.xy, results[0].xy, atol=1e-3)
+
+
+def test_chunks_count_up_to_the_total() -> None:
+    chunks = list(
+        predict_stream(predictor(config=PLAIN.model_copy(update={"batch_size": 4})), moving(10))
+    )
+    assert [c.done for c in chunks] == [4, 8, 10]
+    assert {c.total for c in chunks} == {10}
+
+
+def test_pictures_of_several_sizes_are_predicted_each_in_its_own(tmp_path: Path) -> None:
+    from skimage.io import imsave
+
+    sizes = [(100, 120), (100, 120), (160, 90)]
+    for i, (h, w) in enumerate(sizes):
+        imsave(tmp_path / f"{i}.png", spots([(60, 70)], h, w)[..., 0], check_contrast=False)
+    found = run(open_frames(tmp_path), predictor())
+    np.testing.assert_allclose(found.xy[:, 0, 0], [[60, 70]] * 3, atol=0.6)
+    assert found.videos[0].images == ("0.png", "1.png", "2.png")
+
+
+def test_the_threshold_and_the_number_of_animals_limit_the_result() -> None:
+    stack = spots([(44, 60), (100, 60), (156, 60)])[None]
+    assert run(open_frames(stack), predictor()).n_instances == 3
+    few = PLAIN.model_copy(update={"max_animals": 2})
+    assert run(open_frames(stack), predictor(config=few)).n_instances == 2
+    strict = PLAIN.model_copy(update={"score_threshold": 1.0})
+    assert run(open_frames(stack), predictor(config=strict)).n_instances == 0
+
+
+class Counting(Frames):
+    """Counts the frames that were read, and may fail."""
+
+    def __init__(self, count: int, fail_at: int = -1) -> None:
+        super().__init__((count, 32, 32, 1), source=None)
+        self.read = 0
+        self.fail_at = fail_at
+
+    def _read(self, i: int) -> np.ndarray:
+        self.read += 1
+        if i == self.fail_at:
+            raise FramesError(f"frame {i} is damaged")
+        return np.zeros((32, 32, 1), np.uint8)
+
+    def close(self) -> None:
+        pass
+
+
+def test_reading_runs_only_a_little_ahead() -> None:
+    frames = Counting(400)
+    one_by_one = PLAIN.model_copy(update={"batch_size": 1})
+    stream = predict_stream(predictor(config=one_by_one), frames, frame_range=list(range(400)))
+    for _ in range(3):
+        next(stream)
+    time.sleep(0.3)
+    assert frames.read < 20
+    stream.close()
+    assert not [t for t in threading.enumerate() if t.name == "frames"]
+
+
+def test_stopping_keeps_what_is_done() -> None:
+    asked = iter([False, False, True])
+    one_by_one = PLAIN.model_copy(update={"batch_size": 1})
+    chunks = list(
+        predict_stream(
+            predictor(config=one_by_one), moving(9), should_stop=lambda: next(asked, True)
+        )
+    )
+    assert [c.done for c in chunks] == [1, 2]
+
+
+def test_a_damaged_frame_is_told() -> None:
+    frames = Counting(8, fail_at=5)
+    with pytest.raises(FramesError, match="frame 5"):
+        run(frames, predictor(), frame_range=list(range(8)))
+
+
+def test_scaling_by_the_shorter_side_keeps_the_limit() -> None:
+    made = Predictor(
+        SpotFinder(),  # type: ignore[arg-type]
+        ModelInfo(SKELETON, Config.from_preset("paper"), 0.0),
+        PLAIN,
+    )
+    assert made.scale_for(400, 500) == 2.0
+    assert made.scale_for(400, 2000) == pytest.approx(1333 / 2000)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    config = Config().with_settings(["model.channels=16", "model.heat_channels=16"])
+    skeleton = Skeleton(("a", "b"), edges=((0, 1),), symmetry=((0, 1),), name="bug")
+    write_info(tmp_path, ModelInfo(skeleton, config, 0.5, 40.0, {"ap": 0.25}, 12))
+    save_weights(DirectPose(config.model, skeleton.keypoints), tmp_path / WEIGHTS)
+    return tmp_path
+
+
+def test_a_model_folder_is_read_as_written(folder: Path) -> None:
+    network, info = load_model(folder)
+    assert not network.training
+    assert (info.skeleton.edges, info.skeleton.symmetry) == (((0, 1),), ((0, 1),))
+    assert (info.scale, info.animal_size_px, info.iteration) == (0.5, 40.0, 12)
+    told = describe_model(folder)
+    assert (told["keypoints"], told["scores"], told["trained"]) == (["a", "b"], {"ap": 0.25}, True)
+    run(open_frames(np.zeros((2, 64, 64), np.uint8)), Predictor(network, info, PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("damage", "advice"),
+    [
+        ("weights", "damaged"),
+        ("no weights", "train it first"),
+        ("description", "damaged"),
+        ("config", "backbone"),
+        ("empty", "no model folder"),
+    ],
+)
+def test_damaged_model_folders_are_told(folder: Path, damage: str, advice: str) -> None:
+    if damage == "weights":
+        (folder / WEIGHTS).write_bytes(b"xxxx")
+    elif damage == "no weights":
+        (folder / WEIGHTS).unlink()
+    elif damage == "description":
+        (folder / "model.json").write_text("{}")
+    elif damage == "config":
+        (folder / "config.yaml").write_text("model: {backbone: none}")
+    else:
+        (folder / "model.json").unlink()
+    with pytest.raises(SemiMultiPoseError, match=advice):
+        load_model(folder)
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no model folder"):
+        load_model(tmp_path / "nothing")

@@ -1,0 +1,250 @@
+"""Training from start to end: what it leaves, how it stops, resumes and fails."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from napari_semimultipose.errors import FramesError
+from napari_semimultipose.io.frames import Frames
+from napari_semimultipose.io.labels import read_poses
+from napari_semimultipose.models.checkpoint import load_model, read_info
+from napari_semimultipose.poses import Poses, Skeleton
+from napari_semimultipose.training import run as run_module
+from napari_semimultipose.training.events import (
+    Checkpoint,
+    Done,
+    Event,
+    Failed,
+    Notice,
+    Started,
+    Step,
+    Validation,
+)
+from napari_semimultipose.training.loop import train
+
+if TYPE_CHECKING:
+    from conftest import Job
+
+
+def of(events: list[Event], kind: type) -> list:
+    return [e for e in events if isinstance(e, kind)]
+
+
+def test_a_run_tells_its_story_and_leaves_a_model_folder(job: Job) -> None:
+    events = list(train(**job.arguments()))
+    assert isinstance(events[0], Started)
+    assert (events[0].n_labeled, events[0].n_validation, events[0].n_unlabeled) == (11, 1, 12)
+    assert isinstance(events[-1], Done)
+    assert events[-1].reason == "finished"
+    assert of(events, Step)[-1].progress == 1
+    assert of(events, Validation)
+    assert of(events, Checkpoint)[-1].kind == "last"
+    for name in ("model.safetensors", "config.yaml", "labels.slp", "split.json", "log.csv"):
+        assert (job.out / name).is_file(), name
+    network, info = load_model(job.out)
+    assert info.skeleton.keypoints == ("head", "tail")
+    assert info.iteration == 6
+    assert not network.training
+    assert len(read_poses(job.out / "labels.slp")) == 12
+    split = json.loads((job.out / "split.json").read_text())
+    assert len(split["train"]) == 11
+    with (job.out / "log.csv").open() as file:
+        kinds = {row["kind"] for row in csv.DictReader(file)}
+    assert kinds == {"loss", "rate", "validation"}
+
+
+def test_unlabelled_frames_act_only_in_semimultipose(job: Job) -> None:
+    def names(method: str) -> set[str]:
+        job.out = job.out.with_name(method)
+        events = list(train(**job.arguments(f"train.method={method}")))
+        assert isinstance(events[-1], Done), events[-1]
+        return {name for e in of(events, Step) for name in e.losses}
+
+    supervised, labeled = names("directpose"), names("labeled")
+    assert supervised == {"cls", "heat", "keypoints", "quality", "locator", "total"}
+    assert (labeled - supervised) == {"labeled_to_heat", "labeled_to_keypoints"}
+    assert {"unlabeled_to_heat", "teacher_cls"} <= names("semimultipose") - labeled
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["loss.fusion_target=gauss", "loss.pseudo_set=dense", "loss.teacher=false"],
+        ["loss.fusion_target=onehot", "loss.pseudo_eval_pass=true", "loss.pad_stretch=true"],
+        [
+            "loss.fusion_target=bilinear",
+            "loss.limb_hinge=1",
+            "train.optimizer=sgd",
+            "train.lr=0.01",
+        ],
+        ["model.levels=[8,16]", "model.level_ranges=[32]", "model.tower=grouped", "model.finest=8"],
+        ["data.animal_px=0", "data.train_short_px=[64,96]", "data.short_px=80", "train.ema=0"],
+    ],
+)
+def test_variants_run_and_stay_finite(job: Job, settings: list[str]) -> None:
+    events = list(train(**job.arguments(*settings)))
+    assert isinstance(events[-1], Done), events[-1]
+    assert all(np.isfinite(v) for e in of(events, Step) for v in e.losses.values())
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(str(folder / "last.safetensors"))
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(job: Job) -> None:
+    whole = list(train(**job.arguments()))
+    assert isinstance(whole[-1], Done), whole[-1]
+    expected, job.out = weights(job.out), job.out.with_name("halves")
+    asked = iter([False] * 4 + [True] * 9)
+    first = list(train(**job.arguments(), should_stop=lambda: next(asked)))
+    assert isinstance(first[-1], Done)
+    assert (first[-1].reason, first[-1].iteration) == ("stopped", 4)
+    second = list(train(**job.arguments(), resume=True))
+    assert of(second, Started)[0].iteration == 4
+    assert isinstance(second[-1], Done)
+    resumed = weights(job.out)
+    assert expected.keys() == resumed.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(resumed[name], value, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_stopping_before_the_first_step_leaves_a_usable_model(job: Job) -> None:
+    events = list(train(**job.arguments(), should_stop=lambda: True))
+    assert isinstance(events[-1], Done)
+    assert events[-1].reason == "stopped"
+    load_model(job.out)
+
+
+def test_an_existing_model_is_never_overwritten(job: Job) -> None:
+    list(train(**job.arguments("train.iterations=1")))
+    before = (job.out / "model.safetensors").read_bytes()
+    (event,) = train(**job.arguments())
+    assert isinstance(event, Failed)
+    assert "already holds a model" in event.message
+    assert (job.out / "model.safetensors").read_bytes() == before
+
+
+def test_resuming_needs_a_state_that_fits(job: Job) -> None:
+    (event,) = train(**job.arguments(), resume=True)
+    assert isinstance(event, Failed)
+    list(train(**job.arguments("train.iterations=1")))
+    other = replace(job.labels, skeleton=Skeleton(("a", "b")))
+    (event,) = train(**job.arguments() | {"labels": other}, resume=True)
+    assert isinstance(event, Failed)
+    assert "keypoints head, tail" in event.message
+    (job.out / "resume.pt").write_bytes(b"nonsense")
+    (event,) = train(**job.arguments(), resume=True)
+    assert isinstance(event, Failed)
+    assert "damaged" in event.message
+
+
+def test_memory_running_out_halves_the_batch_and_goes_on(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_step = run_module.Run.step
+    sizes = []
+
+    def hungry(self: run_module.Run, batch: object) -> None:
+        sizes.append(len(batch.images))  # type: ignore[attr-defined]
+        if len(batch.images) > 2:  # type: ignore[attr-defined]
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to ...")
+        true_step(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_module.Run, "step", hungry)
+    events = list(train(**job.arguments()))
+    assert isinstance(events[-1], Done), events[-1]
+    assert "out of memory" in of(events, Notice)[-1].message
+    assert sizes[0] == 3
+    assert set(sizes[1:]) == {2}
+
+
+def test_too_little_memory_for_one_view_is_an_error(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(self: run_module.Run, batch: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(run_module.Run, "step", never)
+    events = list(train(**job.arguments()))
+    assert isinstance(events[-1], Failed)
+    assert "data.crop_px" in events[-1].message
+
+
+def test_a_loss_that_is_not_finite_ends_with_advice(job: Job) -> None:
+    events = list(
+        train(**job.arguments("train.optimizer=sgd", "train.lr=1e30", "train.iterations=60"))
+    )
+    assert isinstance(events[-1], Failed)
+    assert "train.lr" in events[-1].message
+
+
+def test_other_errors_are_failures_with_details(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: run_module.Run, batch: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(run_module.Run, "step", broken)
+    events = list(train(**job.arguments()))
+    assert isinstance(events[-1], Failed)
+    assert "mat1" in events[-1].message
+    assert "Traceback" in events[-1].details
+
+
+def test_an_unreadable_frame_is_a_failure_without_a_traceback(job: Job) -> None:
+    whole = job.frames[0]
+
+    class Broken(Frames):
+        def _read(self, i: int) -> np.ndarray:
+            raise FramesError("frame 3 of clip.mp4 cannot be decoded")
+
+        def close(self) -> None:
+            pass
+
+    frames = Broken(whole.shape, source=None)
+    events = list(train(**job.arguments(frames={0: frames})))
+    assert events[-1] == Failed("frame 3 of clip.mp4 cannot be decoded")
+
+
+def test_no_label_is_a_failure_that_says_what_to_do(job: Job) -> None:
+    nothing = Poses.empty(job.labels.skeleton)
+    (event,) = train(**job.arguments() | {"labels": nothing})
+    assert isinstance(event, Failed)
+    assert "label at least one frame" in event.message
+
+
+@pytest.mark.parametrize("case", ["one frame", "one animal", "one keypoint"])
+def test_the_smallest_jobs_run(job: Job, case: str) -> None:
+    labels = job.labels
+    if case == "one frame":
+        labels = labels.select([0])
+    elif case == "one animal":
+        labels = labels.keep(np.arange(2)[None] == 0)
+    else:
+        labels = Poses(Skeleton(("head",)), labels.xy[:, :, :1], labels.frame)
+    events = list(train(**job.arguments() | {"labels": labels}))
+    assert isinstance(events[-1], Done), events[-1]
+    assert load_model(job.out)[1].iteration == 6
+
+
+def test_a_wall_clock_budget_ends_in_time(job: Job) -> None:
+    events = list(train(**job.arguments("train.iterations=0", "train.minutes=0.05")))
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.reason == "finished"
+    assert of(events, Step)[-1].elapsed_s < 3 + 20
+
+
+def test_settings_of_a_resumed_run_stay_but_it_may_grow(job: Job) -> None:
+    list(train(**job.arguments("train.iterations=2", "train.seed=5")))
+    events = list(train(**job.arguments("train.iterations=4"), resume=True))
+    assert isinstance(events[-1], Done)
+    assert events[-1].iteration == 4
+    assert read_info(job.out).config.train.seed == 5
