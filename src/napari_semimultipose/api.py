@@ -1,0 +1,361 @@
+"""The verbs of the program, for scripts and notebooks, the command line and the widgets.
+
+Everything is loaded when a verb is first used: importing this module is cheap.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semimultipose.config import Config, EvaluateConfig, TrackConfig
+from napari_semimultipose.errors import FramesError
+from napari_semimultipose.poses import Poses
+from napari_semimultipose.sources import Entries, rows_named
+
+if TYPE_CHECKING:
+    from napari_semimultipose.io.frames import Frames
+    from napari_semimultipose.recordings import Recording
+    from napari_semimultipose.training.events import Event
+
+FilePath = str | os.PathLike[str]
+
+_TRAIL = 15  # frames that the drawn paths of animals go back
+
+__all__ = [
+    "Config",
+    "evaluate",
+    "open_frames",
+    "predict",
+    "read_poses",
+    "render",
+    "track",
+    "train",
+    "write_poses",
+]
+
+
+def read_poses(
+    path: FilePath, *, format: str | None = None, frames_root: FilePath | None = None
+) -> Poses:
+    """Read labels or predictions of any known format; see `io.labels.read_poses`."""
+    from napari_semimultipose.io import labels
+
+    return labels.read_poses(path, format=format, frames_root=frames_root)
+
+
+def write_poses(poses: Poses, path: FilePath, *, format: str | None = None) -> list[str]:
+    """Write labels or predictions and return what the format could not hold.
+
+    See `io.labels.write_poses`.
+    """
+    from napari_semimultipose.io import labels
+
+    return labels.write_poses(poses, path, format=format)
+
+
+def open_frames(source: Any) -> Frames:
+    """Open a video, an image folder, a list of images or a stack; see `io.video.open_frames`."""
+    from napari_semimultipose.io import video
+
+    return video.open_frames(source)
+
+
+def train(
+    labels: FilePath | Poses,
+    out: FilePath,
+    *,
+    frames: Any = None,
+    unlabeled: Iterable[Any] = (),
+    labeled_list: Entries | None = None,
+    exclude_list: Entries | None = None,
+    config: Config | None = None,
+    resume: bool = False,
+    should_stop: Callable[[], bool] | None = None,
+) -> Iterator[Event]:
+    """Train a model and leave it in a folder.
+
+    This is a generator: training goes on while it is iterated. All frames of the labels' recordings
+    that have no label are used as frames without labels (see the setting ``train.method``).
+
+    Parameters
+    ----------
+    labels : path or Poses
+        Labelled animals. Predicted instances are no labels.
+    out : path
+        Model folder.
+    frames : path, Frames or array, optional
+        Frames of labels of one video, or the folder that the image names start from. By default they
+        are looked for where the labels say and around the labels file.
+    unlabeled : iterable of paths, Frames or arrays
+        More frames without labels: videos, folders of images or videos, text files that list images. An
+        image of the labels is never taken from here.
+    labeled_list, exclude_list : path or sequence, optional
+        Names of images, as written in the labels, or frame numbers (see `sources`): those whose labels
+        may be used (all by default), and those that training must not see at all. The rest counts as
+        unlabelled.
+    config : Config, optional
+        Settings; by default the preset ``default``, and those of the folder when resuming.
+    resume : bool
+        Go on with the run in `out`.
+    should_stop : callable, optional
+        Asked before each step; True saves the state and ends the run.
+
+    Yields
+    ------
+    Event
+        See `training.events`. The last one is ``Done`` or ``Failed``.
+
+    Raises
+    ------
+    SemiMultiPoseError
+        At the first step of the iteration, when files, lists or settings are wrong.
+    """
+    from napari_semimultipose.recordings import open_for_training
+    from napari_semimultipose.training import loop
+
+    poses = labels if isinstance(labels, Poses) else read_poses(labels)
+    # Rows sorted by video and frame, the order in which the loop numbers them.
+    poses = poses.keep(poses.present)
+    if config is None:
+        config = _saved_config(out) if resume else Config()
+    with ExitStack() as opened:
+        sources = open_for_training(
+            poses,
+            opened,
+            labels_path=None if isinstance(labels, Poses) else labels,
+            frames=frames,
+            unlabeled=unlabeled,
+            labeled_list=labeled_list,
+            exclude_list=exclude_list,
+        )
+        yield from loop.train(
+            poses,
+            Path(out),
+            config,
+            frames=sources.frames,
+            unlabeled=sources.unlabeled,
+            labeled_rows=sources.labeled_rows,
+            exclude=sources.exclude,
+            resume=resume,
+            should_stop=should_stop or (lambda: False),
+        )
+
+
+def predict(
+    model: FilePath,
+    frames: Any,
+    *,
+    out: FilePath | None = None,
+    config: Config | None = None,
+    track: bool = True,
+    animals: int | None = None,
+    frame_range: slice | range | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Poses:
+    """Find the animals on the frames of a recording.
+
+    Frames are streamed: memory grows with the poses only.
+
+    Parameters
+    ----------
+    model : path
+        Model folder.
+    frames : path, Frames or array
+        A recording; a labels file, whose labelled frames are meant; or a text file that lists images.
+        Names of images are kept as they are written there.
+    out : path, optional
+        File to write the poses to; its suffix chooses the format.
+    config : Config, optional
+        Of which the groups ``predict`` and ``track`` are used; those of the model by default.
+    track : bool
+        Follow the animals over time. Lists of images and labels files are not tracked: nothing says
+        that their frames follow each other.
+    animals : int, optional
+        Number of animals if it is fixed, for tracking; no more are predicted on a frame. Overrides
+        ``track.animals`` and ``predict.max_animals``.
+    frame_range : slice or range, optional
+        Part of the frames.
+    should_stop : callable, optional
+        Asked between batches; True ends the prediction, and what there is is returned.
+    on_progress : callable, optional
+        Called with the number of frames done and their total.
+
+    Raises
+    ------
+    ModelError
+        When `model` is no usable model folder.
+    FramesError, LabelsError
+        When frames cannot be found or read, or `out` cannot be written.
+    """
+    from napari_semimultipose.inference.predict import Predictor
+    from napari_semimultipose.recordings import open_for_prediction
+    from napari_semimultipose.tracking.identity import IdentityTracker, relabel
+
+    config = prediction_config(model, config, animals=animals)
+    stop = should_stop or (lambda: False)
+    with ExitStack() as opened:
+        recordings = open_for_prediction(frames, opened, frame_range)
+        predictor = Predictor.from_folder(Path(model), config.predict)
+        tracker = IdentityTracker(config.track) if track and recordings[0].sequence else None
+        total = sum(len(recording.indices) for recording in recordings)
+        parts: list[Poses] = []
+        done = 0
+        for recording in recordings:
+            for poses in _predict_recording(predictor, recording, stop):
+                parts.append(tracker.update(poses) if tracker is not None else poses)
+                done += len(poses)
+                if on_progress is not None:
+                    on_progress(done, total)
+        result = (
+            Poses.concatenate(parts)
+            if parts
+            else Poses.empty(predictor.skeleton, [recording.video for recording in recordings])
+        )
+        if tracker is not None:
+            result = relabel(result, tracker.finish())
+    if out is not None:
+        write_poses(result, out)
+    return result
+
+
+def render(
+    poses: Poses,
+    frames: Any,
+    out: FilePath,
+    *,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> bool:
+    """Write a recording with poses drawn into it as a video.
+
+    Parameters
+    ----------
+    poses : Poses
+        Of one video.
+    frames : path, Frames or array
+        What the poses were predicted on, as for `predict`.
+    out : path
+        The video to write (.mp4).
+    should_stop, on_progress : callable, optional
+        As for `predict`.
+
+    Returns
+    -------
+    bool
+        False when it was stopped; nothing is written then.
+
+    Raises
+    ------
+    FramesError
+        When the frames do not follow each other or cannot be read, or `out` cannot be written.
+    """
+    from napari_semimultipose.io.render import render_video
+    from napari_semimultipose.recordings import open_for_prediction
+
+    with ExitStack() as opened:
+        recordings = open_for_prediction(frames, opened)
+        first = recordings[0]
+        if len(recordings) > 1 or list(first.indices) != list(first.numbers):
+            raise FramesError(
+                f"no labelled video can be made of single images of {frames}: give a recording, or a text "
+                "file that lists the images"
+            )
+        return render_video(
+            first.frames,
+            poses,
+            out,
+            trail=_TRAIL if first.sequence else 0,
+            should_stop=should_stop,
+            on_progress=on_progress,
+        )
+
+
+def prediction_config(
+    model: FilePath, config: Config | None = None, *, animals: int | None = None
+) -> Config:
+    """Return the settings of a prediction: those of the model unless others are given.
+
+    Parameters
+    ----------
+    model : path
+        Model folder.
+    config : Config, optional
+        Settings to use instead.
+    animals : int, optional
+        Number of animals if it is fixed, 0 if not.
+    """
+    config = config or _saved_config(model)
+    if animals is None:
+        return config
+    return config.with_settings({"track.animals": animals, "predict.max_animals": animals})
+
+
+def track(poses: Poses, config: TrackConfig | None = None) -> Poses:
+    """Follow animals over time: poses with new tracks; see `tracking.identity.track`."""
+    from napari_semimultipose.tracking import identity
+
+    return identity.track(poses, config)
+
+
+def evaluate(
+    prediction: FilePath | Poses,
+    truth: FilePath | Poses,
+    *,
+    config: EvaluateConfig | None = None,
+    frames_list: Entries | None = None,
+) -> dict[str, Any]:
+    """Score predicted against true poses.
+
+    Parameters
+    ----------
+    prediction, truth : path or Poses
+        Images are paired by name, frames of videos by index, keypoints by name.
+    config : EvaluateConfig, optional
+        Definition of the scores.
+    frames_list : path or sequence, optional
+        Names of images or frame numbers of `truth` to score (see `sources`); all by default.
+
+    Returns
+    -------
+    dict
+        Ready for JSON; see `evaluation.scores.evaluate`.
+
+    Raises
+    ------
+    LabelsError
+        When a file cannot be read, or nothing fits together.
+    """
+    from napari_semimultipose.evaluation import scores
+
+    predicted = prediction if isinstance(prediction, Poses) else read_poses(prediction)
+    true = truth if isinstance(truth, Poses) else read_poses(truth)
+    rows = None if frames_list is None else rows_named(true, frames_list, "the list of frames")
+    return scores.evaluate(predicted, true, config, rows=rows)
+
+
+def _predict_recording(
+    predictor: Any, recording: Recording, should_stop: Callable[[], bool]
+) -> Iterator[Poses]:
+    """Yield the poses of a recording piece by piece, as poses of the video they belong to."""
+    from napari_semimultipose.inference.predict import predict_stream
+
+    number = dict(zip(recording.indices, recording.numbers, strict=True))
+    for chunk in predict_stream(
+        predictor, recording.frames, frame_range=recording.indices, should_stop=should_stop
+    ):
+        frame = np.array([number[i] for i in chunk.poses.frame.tolist()], np.int64)
+        yield replace(chunk.poses, frame=frame, videos=(recording.video,))
+
+
+def _saved_config(model: FilePath) -> Config:
+    from napari_semimultipose.models.checkpoint import read_info
+
+    return read_info(Path(model)).config

@@ -1,0 +1,84 @@
+"""Options that several commands have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from napari_semimultipose.errors import ConfigError
+
+if TYPE_CHECKING:
+    from napari_semimultipose.config import EvaluateConfig
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="GROUP.NAME=VALUE",
+        help="Change one setting (may be given several times), for example --set train.lr=0.001.",
+    ),
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")
+]
+Animals = Annotated[
+    int | None, typer.Option(min=0, help="Number of animals, if it is fixed; 0: unknown.")
+]
+
+
+def parse_frame_range(text: str | None) -> slice | None:
+    """Read ``A:B`` or ``A:B:STEP``, each part optional; B is not included.
+
+    Raises
+    ------
+    ConfigError
+        When the text has another form or holds no frame.
+    """
+    if text is None:
+        return None
+    wrong = ConfigError(
+        f"--frame-range {text!r}: write FIRST:END or FIRST:END:STEP, for example 0:1000; END is not included"
+    )
+    parts = text.split(":")
+    if not 2 <= len(parts) <= 3:
+        raise wrong
+    try:
+        start, stop, step = [int(part) if part.strip() else None for part in [*parts, ""][:3]]
+    except ValueError:
+        raise wrong from None
+    if (
+        (step is not None and step < 1)
+        or (start or 0) < 0
+        or (stop is not None and stop <= (start or 0))
+    ):
+        raise wrong
+    return slice(start, stop, step)
+
+
+def evaluate_config(settings: Iterable[str], **known: Any) -> EvaluateConfig:
+    """Return the definition of the scores from ``name=value`` items and from known values.
+
+    Raises
+    ------
+    ConfigError
+        When a name or a value is wrong.
+    """
+    from pydantic import ValidationError
+
+    from napari_semimultipose.config import EvaluateConfig
+
+    values: dict[str, Any] = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or name.strip() not in EvaluateConfig.model_fields:
+            names = ", ".join(EvaluateConfig.model_fields)
+            raise ConfigError(f"setting {text!r} must have the form name=value with one of {names}")
+        values[name.strip()] = yaml.safe_load(value)
+    try:
+        return EvaluateConfig.model_validate({**values, **known})
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigError("wrong settings: " + "; ".join(wrong)) from None

@@ -1,0 +1,194 @@
+"""``semimultipose train``: learn a model from labels, and from frames without labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_semimultipose.cli.options import Device, Settings
+from napari_semimultipose.cli.progress import Progress, duration, progress
+from napari_semimultipose.cli.stopping import stop_on_signal
+from napari_semimultipose.errors import TrainingError
+from napari_semimultipose.training import events as e
+
+if TYPE_CHECKING:
+    from napari_semimultipose.config import Config
+
+
+def train(
+    context: typer.Context,
+    labels: Annotated[
+        Path,
+        typer.Argument(metavar="LABELS", help="Labels file, or a folder of a DeepLabCut project."),
+    ],
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="Video of the labels, or the folder that the image names in the labels start from. "
+            "By default they are looked for where the labels say and beside the labels."
+        ),
+    ] = None,
+    unlabeled: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH...",
+            help="More frames without labels: videos, folders of images or videos, or text files that "
+            "list images.",
+        ),
+    ] = None,
+    labeled_list: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file: the images (as named in the labels) or frame numbers whose labels may be "
+            "used. All others count as unlabelled."
+        ),
+    ] = None,
+    exclude_list: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file: the images or frame numbers that training must not see at all."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="default, paper or authors_code; see docs/presets.md.")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="directpose, labeled or semimultipose (also learns from unlabelled frames)."
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Length of training in minutes of wall-clock time.")
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="Length of training in steps, instead of minutes.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random choices.")] = None,
+    device: Device = None,
+    settings: Settings = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where training into this folder was stopped.")
+    ] = False,
+) -> None:
+    """Learn a model from LABELS.
+
+    Ctrl-C saves the state and stops; --resume goes on from there.
+    """
+    from napari_semimultipose import api
+
+    # The option takes one value; further ones arrive as surplus arguments: --unlabeled *.mp4
+    if context.args and not unlabeled:
+        raise typer.BadParameter(f"unexpected: {' '.join(context.args)}")
+    config = _config(out, preset, method, minutes, iterations, seed, device, settings, resume)
+    with progress("training") as display, stop_on_signal() as stop:
+        follow(
+            api.train(
+                labels,
+                out,
+                frames=frames,
+                unlabeled=[*(unlabeled or ()), *context.args],
+                labeled_list=labeled_list,
+                exclude_list=exclude_list,
+                config=config,
+                resume=resume,
+                should_stop=stop,
+            ),
+            display,
+        )
+    stop.exit_if_asked()
+
+
+def _config(
+    out: Path,
+    preset: str | None,
+    method: str | None,
+    minutes: float | None,
+    iterations: int | None,
+    seed: int | None,
+    device: str | None,
+    settings: list[str] | None,
+    resume: bool,
+) -> Config:
+    """Return the settings of a new run, or those of a resumed one with another length or device."""
+    from napari_semimultipose.config import Config
+    from napari_semimultipose.models.checkpoint import read_info
+
+    if minutes is not None and iterations is not None:
+        raise typer.BadParameter("give either --minutes or --iterations")
+    if resume and any(given is not None for given in (preset, method, seed, settings)):
+        raise typer.BadParameter(
+            "--resume goes on with the settings of the run; only --minutes, --iterations and --device "
+            "can be given anew"
+        )
+    config = read_info(out).config if resume else Config.from_preset(preset or "default")
+    chosen: dict[str, str | float] = {}
+    if minutes is not None:
+        chosen |= {"train.minutes": minutes, "train.iterations": 0}
+    if iterations is not None:
+        chosen |= {"train.minutes": 0, "train.iterations": iterations}
+    named = {"train.method": method, "train.seed": seed, "train.device": device}
+    chosen |= {key: value for key, value in named.items() if value is not None}
+    return config.with_settings(chosen).with_settings(settings or [])
+
+
+def follow(events: Iterable[e.Event], display: Progress) -> e.Done:
+    """Show the events of a training and return the last one.
+
+    Raises
+    ------
+    TrainingError
+        When training failed.
+    """
+    for event in events:
+        match event:
+            case e.Started():
+                display.note(_started(event))
+            case e.Step():
+                loss = event.losses.get("total", float("nan"))
+                display.update(
+                    event.progress,
+                    f"iteration {event.iteration}  loss {loss:.3f}  {duration(event.remaining_s)} left",
+                )
+            case e.Validation():
+                best = "  (best so far)" if event.best else ""
+                display.note(
+                    f"{duration(event.elapsed_s)}  iteration {event.iteration}: "
+                    f"validation {scores_text(event.scores)}{best}"
+                )
+            case e.Notice():
+                display.note(event.message)
+            case e.Done():
+                ended = "finished" if event.reason == "finished" else "stopped"
+                display.note(
+                    f"{ended} at iteration {event.iteration}; the model is in {event.folder}"
+                )
+                return event
+            case e.Failed():
+                raise TrainingError(event.message)
+    raise TrainingError("training ended without a result; this is a bug, please report it")
+
+
+def scores_text(scores: Mapping[str, float]) -> str:
+    """Write the usual scores on one line."""
+    names = {"ap": "AP {:.3f}", "ap50": "AP50 {:.3f}", "median_error_px": "median error {:.1f} px"}
+    parts = [
+        text.format(scores[key])
+        for key, text in names.items()
+        if math.isfinite(scores.get(key, math.nan))
+    ]
+    return ", ".join(parts) or "without scores"
+
+
+def _started(event: e.Started) -> str:
+    length = f"{event.minutes:g} minutes" if event.minutes else f"{event.iterations} iterations"
+    again = f", from iteration {event.iteration}" if event.iteration else ""
+    return (
+        f"training on {event.device} for {length}{again}: {event.n_labeled} labelled frames, "
+        f"{event.n_validation} for validation, {event.n_unlabeled} unlabelled; scale {event.scale:.2f}"
+    )

@@ -1,0 +1,170 @@
+"""Whole commands on a tiny synthetic recording: train, predict, evaluate, stop and go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from napari_semimultipose.cli import app
+from napari_semimultipose.io.labels import read_poses, write_poses
+from napari_semimultipose.io.sample import SyntheticRecording
+from napari_semimultipose.poses import Source, Video
+
+N_FRAMES = 24
+SMALL = ("model.channels=16", "data.crop_px=96", "data.batch_labeled=2", "data.batch_unlabeled=1")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def settings(*items: str) -> list[str]:
+    return [part for item in items for part in ("--set", item)]
+
+
+@pytest.fixture(scope="module")
+def bees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images with labels of all of them, and the lists of a split."""
+    folder = tmp_path_factory.mktemp("bees")
+    recording = SyntheticRecording(N_FRAMES, animals=2, size=(128, 128), seed=3, length_px=45)
+    names = tuple(f"images/{i:02}.png" for i in range(N_FRAMES))
+    (folder / "images").mkdir()
+    for i, name in enumerate(names):
+        Image.fromarray(recording.frame(i)).save(folder / name)
+    write_poses(recording.poses(Video("", names)), folder / "truth.json")
+    (folder / "labeled.txt").write_text("\n".join(names[:16:2]))
+    (folder / "test.txt").write_text("\n".join(names[16:]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(bees: Path) -> Path:
+    spare = [bees / "a.npy", bees / "b.npy"]
+    for path in spare:
+        np.save(path, np.full((3, 96, 96), 90, np.uint8))
+    result = run(
+        *("train", bees / "truth.json", "--unlabeled", *spare, "--out", bees / "model"),
+        *("--iterations", 8, "--device", "cpu"),
+        *("--labeled-list", bees / "labeled.txt", "--exclude-list", bees / "test.txt"),
+        *settings(*SMALL, "data.validation_fraction=0.25"),
+    )
+    assert result.exit_code == 0, result.output
+    return bees / "model"
+
+
+def test_training_uses_the_frames_of_the_lists(bees: Path, model: Path) -> None:
+    split = json.loads((model / "split.json").read_text())
+    named = {name for _, name in split["train"] + split["validation"]}
+    assert named == set((bees / "labeled.txt").read_text().split())
+    assert len(split["validation"]) == 2
+    # 24 images without 8 labelled and 8 excluded ones, and the two recordings of 3 frames
+    assert split["unlabeled"] == 14
+
+
+def test_predictions_of_stills_keep_their_names_and_can_be_scored(
+    bees: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "poses.slp"
+    result = run(
+        "predict", model, bees / "truth.json", "--out", out, *settings("predict.score_threshold=0")
+    )
+    assert result.exit_code == 0, result.output
+    poses = read_poses(out)
+    truth = read_poses(bees / "truth.json")
+    names = {Path(poses.image_name(row) or "").name for row in range(len(poses))}
+    assert names == {Path(truth.image_name(row) or "").name for row in range(len(truth))}
+    assert poses.n_instances > 0
+    assert (poses.track == -1).all()
+    assert (poses.source[poses.present] == Source.PREDICTED).all()
+    scores = tmp_path / "scores.json"
+    result = run(
+        "evaluate", out, bees / "truth.json", "--frames-list", bees / "test.txt", "--json", scores
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(scores.read_text())["frames"] == 8
+
+
+def test_many_recordings_in_one_command(bees: Path, model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 64, 64), np.uint8))
+    (tmp_path / "b.npy").write_bytes(b"broken")
+    np.save(tmp_path / "c.npy", np.zeros((2, 64, 64), np.uint8))
+    recordings = [tmp_path / f"{name}.npy" for name in "abc"]
+    out = tmp_path / "results"
+    result = run("predict", model, *recordings, "--out", out)
+    assert result.exit_code == 1
+    assert "1 of 3 recordings failed" in result.stderr
+    assert sorted(p.name for p in out.iterdir()) == ["a.slp", "c.slp"]
+    assert len(read_poses(out / "a.slp")) == 3
+    before = (out / "a.slp").stat().st_mtime_ns
+    result = run("predict", model, recordings[0], recordings[2], "--out", out)
+    assert result.exit_code == 0
+    assert result.stderr.count("skipped") == 2
+    assert (out / "a.slp").stat().st_mtime_ns == before
+
+
+def test_ctrl_c_saves_and_resume_goes_on(bees: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    command = ["train", bees / "truth.json", "--out", folder, "--device", "cpu"]
+
+    def interrupt() -> None:
+        while not (folder / "config.yaml").exists():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    result = run(*command, "--minutes", 5, *settings(*SMALL))
+    thread.join()
+    assert result.exit_code == 130, result.output
+    assert "stopped at iteration" in result.stderr
+    done = json.loads((folder / "model.json").read_text())["iteration"]
+
+    result = run(*command, "--resume", "--iterations", done + 3)
+    assert result.exit_code == 0, result.output
+    assert json.loads((folder / "model.json").read_text())["iteration"] == done + 3
+    config = (folder / "config.yaml").read_text()
+    assert "channels: 16" in config  # the settings of the run stay
+
+
+def test_an_existing_model_is_not_overwritten(bees: Path, model: Path) -> None:
+    before = (model / "model.safetensors").read_bytes()
+    result = run("train", bees / "truth.json", "--out", model, "--iterations", 2)
+    assert result.exit_code == 1
+    assert "already holds a model" in result.stderr
+    assert (model / "model.safetensors").read_bytes() == before
+
+
+def test_a_recording_is_tracked(bees: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "poses.slp"
+    result = run(
+        *("predict", model, bees / "images", "--out", out, "--frame-range", "4:12", "--animals", 2),
+        *settings("predict.score_threshold=0"),
+    )
+    assert result.exit_code == 0, result.output
+    poses = read_poses(out)
+    assert poses.frame.tolist() == list(range(4, 12))
+    assert set(poses.track[poses.present].tolist()) <= {-1, 0, 1}
+    assert poses.present.sum(1).max() <= 2
+
+
+def test_info_describes_a_model(model: Path) -> None:
+    result = run("info", model)
+    assert result.exit_code == 0
+    assert "iteration: 8" in result.stdout
+
+
+def test_info_tells_versions_devices_and_health() -> None:
+    result = run("info")
+    assert result.exit_code == 0, result.output
+    for part in ("napari-semimultipose", "torch", "device cpu", "healthy"):
+        assert part in result.stdout
