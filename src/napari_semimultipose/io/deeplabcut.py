@@ -234,7 +234,7 @@ def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:
         mine = np.flatnonzero((who == i) & (flat["video"] == video))
         block = np.full((len(frames), len(parts[i]), len(coords)), np.nan)
         block[np.searchsorted(frames, flat["frame"][mine])] = data[mine][:, parts[i]]
-        blocks.append(block.reshape(len(frames), -1))
+        blocks.append(block.reshape(len(frames), len(parts[i]) * len(coords)))
         columns += [(names[i], poses.skeleton.keypoints[k], c) for k in parts[i] for c in coords]
     images = poses.videos[video].images
     index: list[Any] = frames.tolist()

@@ -88,6 +88,7 @@ def write(poses: Poses, path: Path) -> list[str]:
     lost = lost_in_table(poses, style)
     poses, renamed = _as_labeled_data(poses)
     lost += renamed
+    (path / "labeled-data").mkdir()
     unique: set[str] = set()
     individuals: dict[str, None] = {}
     for v, video in enumerate(poses.videos):

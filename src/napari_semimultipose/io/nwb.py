@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -86,6 +86,8 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
                 estimations[found.video(_files_of(group, module))].append(group)
         for video, groups in estimations.items():
             _read_estimations(groups, video, found)
+        if found.videos and not found.skeletons:  # labels without any animal
+            found.skeletons += _listed_skeletons(file)
     if not found.skeletons:
         raise LabelsError(
             f"{path} holds no poses: it has neither PoseTraining nor PoseEstimation in its "
@@ -129,6 +131,15 @@ def _typed(group: Any, kind: str) -> Iterator[Any]:
             yield child
 
 
+def _listed_skeletons(file: Any) -> list[Skeleton]:
+    return [
+        _as_skeleton(group)
+        for module in file["processing"].values()
+        for container in _typed(module, "Skeletons")
+        for group in _typed(container, "Skeleton")
+    ]
+
+
 def _texts(data: Any) -> list[str]:
     return [v.decode() if isinstance(v, bytes) else str(v) for v in np.ravel(data[()]).tolist()]
 
@@ -139,8 +150,12 @@ def _skeleton_of(group: Any) -> Skeleton:
     if "nodes" not in place:
         names = [s.name.rsplit("/", 1)[-1] for s in _typed(group, "PoseEstimationSeries")]
         return Skeleton(tuple(names))
+    return replace(_as_skeleton(place), name="animal") if place is group else _as_skeleton(place)
+
+
+def _as_skeleton(place: Any) -> Skeleton:
     edges = place["edges"][()].reshape(-1, 2) if "edges" in place else []
-    name = "animal" if place is group else place.name.rsplit("/", 1)[-1]
+    name = place.name.rsplit("/", 1)[-1]
     return Skeleton(
         tuple(_texts(place["nodes"])), tuple((int(a), int(b)) for a, b in edges), (), name
     )

@@ -316,7 +316,9 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
         for key, table in tables.items():
             if key in file:
                 del file[key]
-            file.create_dataset(key, data=table, maxshape=(None,), compression="gzip")
+            file.create_dataset(
+                key, data=table, maxshape=(None,), compression="gzip", compression_opts=1
+            )
         empty = rows[counts == 0]
         if len(empty) and (human.any() or not m):
             negative = np.zeros(len(empty), [("video_id", "u4"), ("frame_idx", "u8")])
