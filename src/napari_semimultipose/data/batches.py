@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_semimultipose.config import AugmentConfig, DataConfig
-from napari_semimultipose.data.frames import FrameRef, ScaledFrames, scale_points
+from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.data.views import (
     Affine,
@@ -27,6 +27,7 @@ from napari_semimultipose.data.views import (
     recolor,
     warp,
 )
+from napari_semimultipose.models.geometry import scale_points
 
 _AHEAD = 3
 

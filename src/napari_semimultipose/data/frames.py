@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_semimultipose.models.geometry import scaled_size
+
 if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
 
@@ -55,17 +57,6 @@ def to_tensor(frame: NDArray, scale: float) -> Tensor:
     if image.shape[0] == 1:
         image = image.expand(3, -1, -1)
     return image
-
-
-def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
-    """Height and width of a scaled frame, px."""
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def scale_points(xy: NDArray, ratio_x: float, ratio_y: float) -> NDArray:
-    """Move positions [..., 2] to a picture that is larger by the ratios (pixel centres are integers)."""
-    scaled: NDArray = (np.asarray(xy) + 0.5) * np.array([ratio_x, ratio_y]) - 0.5
-    return scaled
 
 
 class ScaledFrames:

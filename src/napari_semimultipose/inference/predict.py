@@ -20,6 +20,7 @@ from napari_semimultipose.inference.decode import candidates, local_peaks, sampl
 from napari_semimultipose.models.checkpoint import ModelInfo, load_model
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
 from napari_semimultipose.models.directpose import DirectPose, Output
+from napari_semimultipose.models.geometry import scaled_size
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 if TYPE_CHECKING:
@@ -122,8 +123,6 @@ class Predictor:
 
     def load(self, indices: Sequence[int], images: Sequence[NDArray]) -> _Loaded:
         """Scale and pad frames of one size."""
-        from napari_semimultipose.data.frames import scaled_size
-
         height, width = images[0].shape[:2]
         scale = self.scale_for(height, width)
         h, w = scaled_size(height, width, scale)

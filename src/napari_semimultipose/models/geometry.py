@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _LEAST_SIDE, _LEAST_SIDE_OF_POINTS = 12.0, 32.0
@@ -34,3 +36,14 @@ def pose_areas(low: Tensor, high: Tensor, n_keypoints: int) -> Tensor:
     span = span + 0.2 * span.amax(1, keepdim=True)
     span = span.clamp(min=_LEAST_SIDE if n_keypoints > 1 else _LEAST_SIDE_OF_POINTS)
     return span[:, 0] * span[:, 1]
+
+
+def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """Height and width of a scaled frame, px."""
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def scale_points(xy: NDArray, ratio_x: float, ratio_y: float) -> NDArray:
+    """Move positions [..., 2] to a picture that is larger by the ratios (pixel centres are integers)."""
+    scaled: NDArray = (np.asarray(xy) + 0.5) * np.array([ratio_x, ratio_y]) - 0.5
+    return scaled

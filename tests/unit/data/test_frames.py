@@ -8,12 +8,11 @@ import pytest
 from napari_semimultipose.data.frames import (
     FrameRef,
     ScaledFrames,
-    scale_points,
-    scaled_size,
     spread_evenly,
     to_tensor,
 )
 from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.models.geometry import scale_points, scaled_size
 
 
 def spot(x: float, y: float, side: int = 120) -> np.ndarray:

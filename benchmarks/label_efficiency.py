@@ -1,0 +1,217 @@
+"""Accuracy after equal training time with few labels, through the command line.
+
+    python benchmarks/label_efficiency.py --data ../shared/data --out RESULTS \
+        [--tasks bees25 flies100] [--arms directpose labeled semimultipose] [--seeds 0] [--minutes 10]
+
+Each run trains with ``semimultipose train``, predicts the test frames with ``semimultipose predict``
+and scores them with ``semimultipose evaluate``. Runs whose scores are in RESULTS already are skipped,
+so an interrupted table goes on where it stopped. Writes ``label_efficiency.json`` and ``.md``.
+
+Bees: `honeybee`, the labelled share of the training days, all else of them unlabelled, test on the day
+that training never sees. Flies: `fly-pair-demo`, evenly spaced labels of frames 0-899, the other
+frames of them unlabelled, test on every 10th of 1000-1349. With ``--validation`` the scores are of
+frames carved from the training days or frames instead, for choosing settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FLY_TRAIN, FLY_TEST, FLY_VALIDATION = 900, range(1000, 1350, 10), range(703, 900, 8)
+COLUMNS = {
+    "ap": "AP .05",
+    "ap50": "AP50 .05",
+    "ap_loose": "AP .1",
+    "ap50_loose": "AP50 .1",
+    "swap": "AP .05 swap",
+    "swap_loose": "AP .1 swap",
+    "median_error_px": "median px",
+    "p95_error_px": "p95 px",
+    "recall": "recall .5",
+    "steps": "steps",
+}
+
+
+@dataclass
+class Task:
+    """Files and options of one task."""
+
+    labels: Path
+    frames: Path
+    labeled: list[str]
+    exclude: list[str]
+    test: list[str]
+    unlabeled: list[Path]
+    stills: bool
+    swap: tuple[str, ...] = ()
+
+
+def bees(data: Path, share: str, seed: int, validation: bool) -> Task:
+    root = data / "honeybee"
+    splits = json.loads((root / "splits.json").read_text())
+    labeled = splits["fractions"][share][seed]
+    rest = [name for name in splits["dev_train"] if name not in set(labeled)]
+    held = rest[::4] if validation else []
+    unlabeled = [root / name for name in splits["unlabeled_leakfree"]]
+    return Task(
+        root / "annotations_labeled.json",
+        root,
+        labeled,
+        splits["dev_test"] + held,
+        held or splits["dev_test"],
+        unlabeled,
+        True,
+        ("Rant,Lant",),
+    )
+
+
+def flies(data: Path, count: str, seed: int, validation: bool) -> Task:
+    root = data / "fly-pair-demo"
+    step = FLY_TRAIN // int(count)
+    labeled = np.arange(0, FLY_TRAIN, step)[: int(count)]
+    if seed:  # another draw: one random frame of each interval
+        labeled = labeled + np.random.default_rng(seed).integers(0, step, len(labeled))
+    test = FLY_VALIDATION if validation else FLY_TEST
+    held = sorted(set(FLY_VALIDATION) - set(labeled.tolist())) if validation else []
+    return Task(
+        root / "demo-flies13-preds.slp",
+        root / "demo-flies13-preds.mp4",
+        [str(i) for i in labeled],
+        [f"{FLY_TRAIN}:1350", *map(str, held)],
+        [str(i) for i in (held or test)],
+        [],
+        False,
+    )
+
+
+def command(*arguments: object) -> None:
+    program = Path(sys.executable).with_name("semimultipose")
+    subprocess.run([str(program), *map(str, arguments)], check=True)
+
+
+def write_lines(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(map(str, lines)) + "\n", encoding="utf-8")
+    return path
+
+
+def run(task: Task, folder: Path, arm: str, seed: int, minutes: float, settings: list[str]) -> dict:
+    """Train, predict and score one run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lists = {
+        name: write_lines(folder / f"{name}.txt", getattr(task, name))
+        for name in ("labeled", "exclude", "test")
+    }
+    model = folder / "model"
+    options: list[object] = ["--frames", task.frames, "--labeled-list", lists["labeled"]]
+    options += ["--exclude-list", lists["exclude"], "--seed", seed, "--minutes", minutes]
+    if task.unlabeled:
+        free = write_lines(folder / "unlabeled.txt", [str(p.resolve()) for p in task.unlabeled])
+        options += ["--unlabeled", free]
+    for setting in settings:
+        options += ["--set", setting]
+    started = time.monotonic()
+    command("train", task.labels, "--out", model, "--method", arm, *options)
+    trained = time.monotonic()
+    prediction = folder / "prediction.slp"
+    low = ("--set", "predict.score_threshold=0.01", "--no-track")
+    if task.stills:
+        stills = write_lines(
+            folder / "stills.txt", [str((task.frames / n).resolve()) for n in task.test]
+        )
+        command("predict", model, stills, "--out", prediction, *low)
+    else:
+        first, last = int(task.test[0]), int(task.test[-1])
+        command(
+            "predict", model, task.frames, "--out", prediction, "--frame-range",
+            f"{first}:{last + 1}", *low,
+        )  # fmt: skip
+    predicted = time.monotonic()
+    scores: dict[str, object] = {}
+    for sigma, suffix in ((0.05, ""), (0.1, "_loose")):
+        for swap in ((), task.swap) if task.swap else ((),):
+            file = folder / f"scores{suffix}{'_swap' if swap else ''}.json"
+            pairs = [x for pair in swap for x in ("--swap", pair)]
+            command(
+                "evaluate", prediction, task.labels, "--frames-list", lists["test"],
+                "--sigma", sigma, *pairs, "--json", file,
+            )  # fmt: skip
+            found = json.loads(file.read_text())
+            if swap:
+                scores[f"swap{suffix}"] = found["ap"]
+            else:
+                scores |= {f"ap{suffix}": found["ap"], f"ap50{suffix}": found["ap50"]}
+                if not suffix:
+                    scores["median_error_found_px"] = found["median_error_found_px"]
+                else:
+                    scores |= {
+                        key: found[key] for key in ("median_error_px", "p95_error_px", "recall")
+                    }
+    steps = json.loads((model / "model.json").read_text())["iteration"]
+    return scores | {
+        "steps": steps,
+        "train_s": round(trained - started, 1),
+        "predict_s": round(predicted - trained, 1),
+    }
+
+
+def table(results: dict[str, dict]) -> str:
+    """Markdown: mean and standard error over the seeds of each task and arm."""
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for key, scores in results.items():
+        task, arm, _ = key.split("/")
+        groups.setdefault((task, arm), []).append(scores)
+    lines = ["| task | arm | runs | " + " | ".join(COLUMNS.values()) + " |"]
+    lines.append("|" + " --- |" * (3 + len(COLUMNS)))
+    for (task, arm), runs in sorted(groups.items()):
+        cells = []
+        for name in COLUMNS:
+            values = np.array([r[name] for r in runs if r.get(name) is not None], float)
+            digits = 0 if name == "steps" else 1 if name.endswith("px") else 3
+            text = f"{values.mean():.{digits}f}" if values.size else "-"
+            if values.size > 1:
+                text += f" ± {values.std(ddof=1) / values.size**0.5:.{digits}f}"
+            cells.append(text)
+        lines.append(f"| {task} | {arm} | {len(runs)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", default=["bees25", "flies100"])
+    parser.add_argument("--arms", nargs="+", default=["directpose", "labeled", "semimultipose"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--validation", action="store_true")
+    parser.add_argument("--set", nargs="+", default=[], dest="settings")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    store = given.out / "label_efficiency.json"
+    results: dict[str, dict] = json.loads(store.read_text()) if store.is_file() else {}
+    for task in given.tasks:
+        kind = task.rstrip("0123456789")
+        make = {"bees": bees, "flies": flies}[kind]
+        for seed in given.seeds:
+            for arm in given.arms:
+                key = f"{task}/{arm}/{seed}"
+                if key in results:
+                    continue
+                made = make(given.data, task[len(kind) :], seed, given.validation)
+                folder = given.out / key.replace("/", "-")
+                results[key] = run(made, folder, arm, seed, given.minutes, given.settings)
+                store.write_text(json.dumps(results, indent=1))
+                (given.out / "label_efficiency.md").write_text(table(results))
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
