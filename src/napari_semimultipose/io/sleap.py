@@ -78,7 +78,7 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
     frames_root : path, optional
         Not needed: a SLEAP file names its videos.
     """
-    name = str(path)
+    name = str(path.absolute())
     with h5py.File(path, "r") as file:
         if "metadata" not in file or "instances" not in file:
             raise LabelsError(f"{path} is an HDF5 file, but no SLEAP labels file")
@@ -96,15 +96,13 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
         propagated = _propagated(name, file)
     if not skeletons:
         raise LabelsError(f"{path} holds no skeleton, so its points have no names")
-    places = _video_places(sleap_videos, tables["frames"], negative)
+    ours = _OCCLUDED_KEY in provenance
+    places = _video_places(sleap_videos, tables["frames"], negative, ours=ours)
     frames, instances = tables["frames"], tables["instances"]
     used = sorted(set(instances["skeleton"].astype(int).tolist())) or [0]
     skeleton, where = union_skeleton([skeletons[i] for i in used])
     xy, score, visible = _keypoints(
-        tables,
-        {i: where[n] for n, i in enumerate(used)},
-        len(skeleton),
-        _OCCLUDED_KEY in provenance,
+        tables, {i: where[n] for n, i in enumerate(used)}, len(skeleton), occlusion=ours
     )
     if format_id < 1.1:  # the centre of the top left pixel was (0.5, 0.5)
         xy -= 0.5
@@ -143,7 +141,7 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
 
 
 def _keypoints(
-    tables: dict[str, NDArray], where: dict[int, NDArray], k: int, occlusion: bool
+    tables: dict[str, NDArray], where: dict[int, NDArray], k: int, *, occlusion: bool
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Spread the point tables into xy [M, K, 2], score [M, K], visible [M, K] of M instances."""
     instances = tables["instances"]
@@ -214,14 +212,17 @@ def _video(video: Any) -> Video:
     return Video(embedded_place(path, meta["dataset"]) if meta.get("dataset") else path, (), shape)
 
 
-def _video_places(videos: list[Any], frames: NDArray, negative: set) -> dict[int, int]:
+def _video_places(
+    videos: list[Any], frames: NDArray, negative: set[tuple[int, int]], *, ours: bool
+) -> dict[int, int]:
     """Map the video numbers of the frames table to positions in the list of videos.
 
-    Packages of old SLEAP versions number the videos by their dataset (``video15/video``).
+    They are these positions, except in packages of SLEAP that hold only some of the videos of a
+    project: there they are the numbers of the datasets (``video15/video``).
     """
     used = {int(v) for v in frames["video"]} | {v for v, _ in negative}
     numbers = {i: i for i in range(len(videos))}
-    if not used <= numbers.keys() or any(v.backend_metadata.get("dataset") for v in videos):
+    if not ours and used != numbers.keys():
         for i, video in enumerate(videos):
             group = str(video.backend_metadata.get("dataset") or "").split("/")[0]
             if group.startswith("video") and group[5:].isdigit():
@@ -281,7 +282,8 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
             _OCCLUDED_KEY: _OCCLUDED_MEANS,
         },
     )
-    slp.write_labels(str(path), labels, verbose=False)
+    # PRESERVE_SOURCE: or sleap-io would copy the images embedded in other files.
+    slp.write_labels(str(path), labels, embed=False, restore_original_videos=False, verbose=False)
 
     m, k = flat["visible"].shape
     counts = np.bincount(row, minlength=len(rows))
@@ -329,9 +331,11 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
             links["owner_type"], links["owner_id"] = slp.OWNER_INSTANCE, propagated
             links["category_score"] = np.nan
             file["categories"].create_dataset("links", data=links, maxshape=(None,))
+    said = lost.human_scores("SLEAP", flat)
     if target is not None:
         _copy_embedded(poses, path, target)
-    return lost.human_scores("SLEAP", flat)
+        said += _other_content(target)
+    return said
 
 
 def _sleap_skeleton(skeleton: Skeleton) -> Any:
@@ -387,6 +391,21 @@ def _copy_embedded(poses: Poses, path: Path, target: Path) -> None:
             with h5py.File(target, "r") as old, h5py.File(path, "r+") as new:
                 if group not in new:
                     old.copy(group, new)
+
+
+def _other_content(target: Path) -> list[str]:
+    """Say what else the file that is to be replaced holds: things that poses do not have."""
+    kinds = {"suggested frames": "suggestions_json", "multi-view sessions": "sessions_json"}
+    try:
+        with h5py.File(target, "r") as file:
+            counts = {kind: len(file[key]) for kind, key in kinds.items() if key in file}
+    except OSError:  # not a SLEAP file, or a broken one: nothing to keep
+        return []
+    return [
+        f"the old file held {number} {kind}, which the new one does not"
+        for kind, number in counts.items()
+        if number
+    ]
 
 
 def _same_file(a: Path, b: Path) -> bool:

@@ -135,7 +135,55 @@ def test_a_package_can_be_referred_to_from_another_file(tmp_path, shared_data):
     labels = read_poses(package)
     write_poses(labels, tmp_path / "plain.slp")
     assert read_poses(tmp_path / "plain.slp").videos == labels.videos
+    with h5py.File(tmp_path / "plain.slp") as file:
+        assert "video0" not in file
     assert sleap_io.load_slp(str(tmp_path / "plain.slp")).videos[0][0].shape == (384, 384, 1)
+
+
+@pytest.mark.parametrize("frames_of", [[0], [1], [0, 1]])
+def test_videos_and_packages_may_be_mixed(tmp_path, shared_data, frames_of):
+    package = f"{shared_data}/formats/slp/minimal_instance.pkg.slp::video0/video"
+    n = len(frames_of)
+    labels = Poses(SKELETON, np.ones((n, 1, 2, 2)), [3] * n, video=frames_of,
+                   videos=(Video("clip.mp4"), Video(package)))  # fmt: skip
+    write_poses(labels, tmp_path / "a.slp")
+    back = read_poses(tmp_path / "a.slp")
+    assert back.video.tolist() == frames_of
+    assert back.videos == labels.videos
+
+
+def test_packages_number_their_videos_by_dataset(tmp_path):
+    """As SLEAP writes packages of some videos of a project."""
+    path = tmp_path / "a.pkg.slp"
+    write_poses(Poses(SKELETON, np.ones((1, 1, 2, 2)), [3]), path)
+    videos = [
+        {"backend": {"type": "HDF5Video", "filename": ".", "dataset": f"video{i}/video"}}
+        for i in (4, 15)
+    ]
+    with h5py.File(path, "r+") as file:
+        frames = file["frames"][()]
+        frames["video"] = 15
+        for key in ("frames", "videos_json", "provenance_json"):
+            del file[key]
+        file["frames"] = frames
+        file["videos_json"] = [json.dumps(video).encode() for video in videos]
+        meta = json.loads(file["metadata"].attrs["json"])
+        file["metadata"].attrs["json"] = json.dumps({**meta, "provenance": {}})
+    back = read_poses(path)
+    assert back.video.tolist() == [1]
+    assert back.videos[1].path == f"{path}::video15/video"
+
+
+def test_what_else_the_old_file_held_is_said(tmp_path):
+    path = tmp_path / "a.slp"
+    video = sleap_io.Video("clip.mp4", open_backend=False)
+    skeleton = sleap_io.Skeleton(["nose", "tail"])
+    labels = sleap_io.Labels(videos=[video], skeletons=[skeleton])
+    labels.suggestions = [sleap_io.SuggestionFrame(video, i) for i in (3, 5)]
+    sleap_io.save_slp(labels, str(path), verbose=False)
+    (lost,) = write_poses(read_poses(path), path)
+    assert "held 2 suggested frames" in lost
+    assert write_poses(read_poses(path), path) == []
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.98])
