@@ -6,7 +6,6 @@ The formats themselves live in modules of their own, which are imported when the
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from typing import Any
 from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
 from napari_semimultipose.io.atomic import replace_file, replace_folder
 from napari_semimultipose.poses import Poses
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,8 @@ class Format:
         What a file keeps.
     loses : str
         What it cannot keep; `write_poses` says so whenever it happens.
-    module : str
-        Where its `read` and `write` live.
-    writer : str
-        Name of the function that writes it.
+    reader, writer : str
+        The functions that do it, as ``module:function``, modules of this package.
     folder : tuple of str
         For formats that are folders: suffixes of the files that they consist of.
     needs_target : bool
@@ -55,8 +50,8 @@ class Format:
     writes: bool
     holds: str
     loses: str
-    module: str
-    writer: str = "write"
+    reader: str
+    writer: str
     folder: tuple[str, ...] = ()
     needs_target: bool = False
 
@@ -72,7 +67,8 @@ FORMATS: dict[str, Format] = {
             True,
             "everything; several videos, image lists, embedded images",
             "scores of human labels",
-            "sleap",
+            "sleap:read",
+            "sleap_writer:write",
             needs_target=True,
         ),
         Format(
@@ -83,7 +79,8 @@ FORMATS: dict[str, Format] = {
             True,
             "everything; image lists, and frames of recordings by number",
             "nothing, but other programs ignore tracks, symmetry and keypoint scores",
-            "coco",
+            "coco:read",
+            "coco:write",
         ),
         Format(
             "sleap-analysis",
@@ -93,7 +90,8 @@ FORMATS: dict[str, Format] = {
             True,
             "positions, tracks, scores, skeleton; one video a file",
             "visibility, frames without animals",
-            "analysis_h5",
+            "analysis_h5:read",
+            "analysis_h5:write",
         ),
         Format(
             "nwb",
@@ -103,7 +101,8 @@ FORMATS: dict[str, Format] = {
             True,
             "human labels with visibility, predictions with keypoint scores, tracks, edges, videos",
             "visibility of predictions, scores of animals, frames without predictions, symmetry",
-            "nwb",
+            "nwb:read",
+            "nwb_writer:write",
             needs_target=True,
         ),
         Format(
@@ -114,7 +113,8 @@ FORMATS: dict[str, Format] = {
             True,
             "whole pixels of the twelve keypoints of its mouse, numbered animals, keypoint scores",
             "fractions of pixels, visibility, names of tracks, scores of animals, human labels",
-            "jabs",
+            "jabs:read",
+            "jabs:write",
         ),
         Format(
             "deeplabcut",
@@ -124,7 +124,8 @@ FORMATS: dict[str, Format] = {
             True,
             "positions, individuals (as tracks), likelihoods of predictions; one video a file",
             "visibility, images without animals, scores of animals, skeleton edges",
-            "deeplabcut",
+            "deeplabcut:read",
+            "deeplabcut:write",
         ),
         Format(
             "deeplabcut-project",
@@ -134,7 +135,8 @@ FORMATS: dict[str, Format] = {
             True,
             "positions, individuals (as tracks), skeleton edges; several videos",
             "visibility, images without animals, all scores, image names of another form",
-            "deeplabcut_project",
+            "deeplabcut_project:read",
+            "deeplabcut_project:write",
             folder=(".csv", ".h5", ".yaml"),
         ),
         Format(
@@ -145,8 +147,8 @@ FORMATS: dict[str, Format] = {
             True,
             "positions of one animal, likelihoods of predictions; one video a file",
             "tracks, visibility, images without animals, scores of animals, skeleton edges",
-            "deeplabcut",
-            writer="write_lightning_pose",
+            "deeplabcut:read",
+            "deeplabcut:write_lightning_pose",
         ),
         Format(
             "yolo-pose",
@@ -156,7 +158,8 @@ FORMATS: dict[str, Format] = {
             True,
             "positions and visibility, scores and track numbers of predictions; one list of images",
             "tracks of human labels, names of tracks, recordings, visibility of predictions",
-            "yolo",
+            "yolo:read",
+            "yolo:write",
             folder=(".txt", ".yaml"),
         ),
     )
@@ -208,7 +211,7 @@ def read_poses(
         if known.name != "coco":
             raise LabelsError(f"{known.title} has no categories to choose from")
         options["category"] = category
-    reader: Callable[..., Poses] = _module(known).read
+    reader: Callable[..., Poses] = _load(known.reader)
     try:
         return reader(place, root, **options)
     except SemiMultiPoseError:
@@ -253,7 +256,7 @@ def write_poses(
     known = _format_to_write(place) if format is None else _format(format)
     if not known.writes:
         raise LabelsError(f"{known.title} can be read, but not written: {_choices('writes')}")
-    writer: Callable[..., list[str]] = getattr(_module(known), known.writer)
+    writer: Callable[..., list[str]] = _load(known.writer)
     if known.folder:
         _check_replaceable(place, known)
     elif known.suffixes and not place.name.lower().endswith(known.suffixes):
@@ -285,9 +288,9 @@ def detect_format(path: Path) -> str:
     if suffix == ".nwb":
         return "nwb"
     if path.is_dir() or suffix in (".yaml", ".yml"):
-        if _module(FORMATS["deeplabcut-project"]).is_project(path):
+        if _load("deeplabcut_project:is_project")(path):
             return "deeplabcut-project"
-        if _module(FORMATS["yolo-pose"]).is_yolo(path):
+        if _load("yolo:is_yolo")(path):
             return "yolo-pose"
     elif suffix == ".csv":
         return "deeplabcut"
@@ -299,9 +302,9 @@ def detect_format(path: Path) -> str:
 def _detect_hdf5(path: Path) -> str:
     """Name of the format of an HDF5 file, from its content."""
     try:
-        if _module(FORMATS["sleap-analysis"]).is_analysis(path):
+        if _load("analysis_h5:is_analysis")(path):
             return "sleap-analysis"
-        if _module(FORMATS["jabs"]).is_jabs(path):
+        if _load("jabs:is_jabs")(path):
             return "jabs"
     except OSError as error:
         raise LabelsError(
@@ -343,5 +346,10 @@ def _choices(verb: str) -> str:
     )
 
 
-def _module(known: Format) -> Any:
-    return importlib.import_module(f"napari_semimultipose.io.{known.module}")
+def _load(name: str) -> Callable[..., Any]:
+    """Import a function of this package that is named ``module:function``."""
+    module, function = name.split(":")
+    found: Callable[..., Any] = getattr(
+        importlib.import_module(f"napari_semimultipose.io.{module}"), function
+    )
+    return found

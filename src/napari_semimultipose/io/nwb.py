@@ -294,10 +294,3 @@ def _number(times: dict[str, tuple[FloatArray, float]], *, whole: bool) -> dict[
 def nwb_name(name: str) -> str:
     """Name of an NWB object: it must not have slashes and colons."""
     return name.replace("/", "_").replace(":", "_")
-
-
-def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
-    """Write an NWB file; see `nwb_writer.write`."""
-    from napari_semimultipose.io.nwb_writer import write as write_file  # pynwb takes a second
-
-    return write_file(poses, path, target)

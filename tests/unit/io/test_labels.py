@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 import time
@@ -152,14 +153,15 @@ def test_an_old_result_stays_when_writing_fails(tmp_path, known, monkeypatch):
     path = target(tmp_path, known)
     write_poses(original, path, format=known.name)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    module = __import__(f"napari_semimultipose.io.{known.module}", fromlist=["x"])
-    write = getattr(module, known.writer)
+    name, function = known.writer.split(":")
+    module = importlib.import_module(f"napari_semimultipose.io.{name}")
+    write = getattr(module, function)
 
     def fail_in_the_end(*args, **kwargs):
         write(*args, **kwargs)
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(module, known.writer, fail_in_the_end)
+    monkeypatch.setattr(module, function, fail_in_the_end)
     with pytest.raises(LabelsError, match="cannot be written: the disk is full"):
         write_poses(original, path, format=known.name)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
