@@ -1,0 +1,59 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io.places import (
+    embedded_place,
+    match_names,
+    name_parts,
+    split_embedded,
+)
+
+HAVE = ("labeled/a.jpg", "labeled/b.jpg", "/data/day1/c.jpg", "/data/day2/c.jpg")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("labeled/a.jpg", 0),
+        ("a.jpg", 0),
+        ("/home/anna/labeled/b.jpg", 1),
+        ("elsewhere/b.jpg", 1),
+        (r"D:\data\day2\c.jpg", 3),
+        ("day1/c.jpg", 2),
+        ("d.jpg", None),
+        ("labeled", None),
+        ("", None),
+    ],
+)
+def test_names_match_by_their_ends(wanted, found):
+    assert match_names([wanted], HAVE) == [found]
+
+
+def test_names_that_fit_several_are_an_error():
+    with pytest.raises(LabelsError, match=r"c\.jpg could be any of: /data/day1/c\.jpg, /data/day2"):
+        match_names(["c.jpg"], HAVE)
+
+
+names = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
+
+
+@given(st.lists(names, unique=True, max_size=6), st.randoms(use_true_random=False))
+def test_the_order_of_names_never_matters(have, random):
+    wanted = list(have)
+    random.shuffle(wanted)
+    assert [have[i] for i in match_names(wanted, have)] == wanted
+
+
+def test_parts_are_those_of_any_system():
+    assert name_parts("/a/./b.png") == name_parts(r"a\b.png") == ("a", "b.png")
+
+
+def test_embedded_places_can_be_taken_apart():
+    assert split_embedded(embedded_place("/x/a.pkg.slp", "video0/video")) == (
+        "/x/a.pkg.slp",
+        "video0/video",
+    )
+    for path in ("clip.mp4", r"C:\a.mp4", "", "::video0"):
+        assert split_embedded(path) is None
