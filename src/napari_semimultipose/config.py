@@ -32,16 +32,28 @@ class TrackConfig(Settings):
         0, description="Number of animals, if it is fixed; 0: unknown"
     )
     max_gap_frames: Annotated[int, Field(ge=0)] = Field(
-        25, description="An animal that is lost for at most this many frames keeps its track"
+        25,
+        title="Longest gap",
+        description="An animal that is lost for at most this many frames keeps its track; counted "
+        "in the frames that were predicted when these are every n-th of the video",
     )
     min_similarity: Fraction = Field(
-        0.05, description="Least pose similarity (OKS) between a predicted motion and a detection"
+        0.05,
+        title="Least similarity",
+        description="Least pose similarity (OKS) between a predicted motion and a detection",
     )
     min_length_frames: Annotated[int, Field(ge=1)] = Field(
-        3, description="Shorter tracks are dropped"
+        3, title="Shortest track", description="Tracks with fewer detections are dropped"
     )
     sigma: Annotated[float, Field(gt=0)] = Field(
-        0.2, description="Tolerance of the pose similarity as a share of the animal's size"
+        0.2,
+        title="Pose tolerance",
+        description="Tolerance of the pose similarity as a share of the animal's size",
+    )
+    weak_score: Fraction = Field(
+        0.5,
+        description="Detections with less than this share of the mean score continue a track when "
+        "nothing better does, but begin none",
     )
 
 
@@ -104,21 +116,24 @@ class EvaluateConfig(Settings):
 class PredictConfig(Settings):
     """How a trained model is applied to frames."""
 
-    score_threshold: Fraction = Field(0.2, description="Instances with a lower score are dropped")
+    score_threshold: Fraction = Field(0.25, description="Instances with a lower score are dropped")
     nms: Literal["oks", "box"] = Field(
-        "oks", description="What removes duplicates: OKS or box overlap"
+        "oks", title="Duplicates by", description="What removes duplicates: OKS or box overlap"
     )
     nms_threshold: Fraction = Field(
-        0.5, description="Overlap above which the weaker one is removed"
+        0.5, title="Duplicate overlap", description="Overlap above which the weaker one is removed"
     )
     max_animals: Annotated[int, Field(ge=0)] = Field(
-        0, description="Keep at most this many animals a frame; 0: no limit"
+        0, title="Most animals", description="Keep at most this many animals a frame; 0: no limit"
     )
     refine_cells: Annotated[float, Field(ge=0)] = Field(
         2.0,
+        title="Refinement radius",
         description="Move a keypoint to the heat-map peak within this many cells; 0: leave it",
     )
-    refine_peak: Fraction = Field(0.2, description="Least heat-map value of such a peak")
+    refine_peak: Fraction = Field(
+        0.2, title="Refinement peak", description="Least heat-map value of such a peak"
+    )
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto", description="Number format; 'auto': bf16 where the processor computes in it"
     )
@@ -144,36 +159,48 @@ class ModelConfig(Settings):
         False, description="Start from ImageNet weights (downloaded once) instead of random ones"
     )
     norm: Literal["bn", "frozen_bn"] = Field(
-        "bn", description="Backbone normalisation: trainable, or fixed (with pretrained weights)"
+        "bn",
+        title="Normalisation",
+        description="Backbone normalisation: trainable, or fixed (with pretrained weights)",
     )
     channels: Annotated[int, Field(ge=8, multiple_of=4)] = Field(
-        64, description="Width of the feature pyramid and of the class tower"
+        64,
+        title="Feature channels",
+        description="Width of the feature pyramid and of the class tower",
     )
     finest: Literal[4, 8] = Field(
         4,
+        title="Finest stride",
         description="Stride in px of the finest pyramid level; the heat maps have this resolution",
     )
     levels: tuple[Literal[4, 8, 16, 32], ...] = Field(
-        (8,), description="Strides in px of the pyramid levels that carry the detection heads"
+        (8,),
+        title="Head strides",
+        description="Strides in px of the pyramid levels that carry the detection heads",
     )
     level_ranges: tuple[float, ...] = Field(
         (),
+        title="Level borders",
         description="Borders in px between levels for half the longer side of an animal "
         "(one fewer than levels)",
     )
     tower_depth: PositiveInt = Field(2, description="3x3 convolutions in a tower")
     tower: Literal["shared", "grouped"] = Field(
         "shared",
+        title="Keypoint tower",
         description="Keypoint tower: one for all keypoints, or one of 64 channels for each group",
     )
     groups: Literal["one", "each"] | tuple[tuple[str, ...], ...] = Field(
         "each",
+        title="Keypoint groups",
         description="Keypoints that are aligned together: all in one group, each alone, or lists of names",
     )
     heat_channels: Annotated[int, Field(ge=8)] = Field(
-        64, description="Width of the heat-map branch"
+        64, title="Heat map channels", description="Width of the heat-map branch"
     )
-    heat_depth: PositiveInt = Field(1, description="3x3 convolutions before the heat maps")
+    heat_depth: PositiveInt = Field(
+        1, title="Heat map depth", description="3x3 convolutions before the heat maps"
+    )
 
 
 class DataConfig(Settings):
@@ -181,30 +208,51 @@ class DataConfig(Settings):
 
     animal_px: Annotated[float, Field(ge=0)] = Field(
         64.0,
+        title="Animal length",
         description="Frames are scaled so that the median animal is this long, px; 0: scale by `short_px`",
     )
-    max_scale: Annotated[float, Field(gt=0)] = Field(1.5, description="Never enlarge frames more")
+    max_scale: Annotated[float, Field(gt=0)] = Field(
+        1.5, title="Largest scale", description="Never enlarge frames more"
+    )
     short_px: PositiveInt = Field(
-        800, description="Shorter side of a frame in prediction, px, where `animal_px` is 0"
+        800,
+        title="Shorter side",
+        description="Shorter side of a frame in prediction, px, where `animal_px` is 0",
     )
     max_long_px: PositiveInt = Field(
-        1333, description="Limit of the longer side in prediction, px, where `animal_px` is 0"
+        1333,
+        title="Longest side",
+        description="Limit of the longer side in prediction, px, where `animal_px` is 0",
     )
     train_short_px: tuple[PositiveInt, PositiveInt] = Field(
-        (480, 1600), description="Range of the shorter side in training, px, where `animal_px` is 0"
+        (480, 1600),
+        title="Training side",
+        description="Range of the shorter side in training, px, where `animal_px` is 0",
     )
-    crop_px: Annotated[int, Field(ge=32)] = Field(256, description="Side of a training crop, px")
-    batch_labeled: PositiveInt = Field(4, description="Labelled crops a step")
+    crop_px: Annotated[int, Field(ge=32)] = Field(
+        256, title="Crop side", description="Side of a training crop, px"
+    )
+    batch_labeled: PositiveInt = Field(
+        4, title="Labelled batch", description="Labelled crops a step"
+    )
     batch_unlabeled: PositiveInt = Field(
-        2, description="Unlabelled crops a step, once unlabelled frames are used"
+        2,
+        title="Unlabelled batch",
+        description="Unlabelled crops a step, once unlabelled frames are used",
     )
     max_unlabeled: PositiveInt = Field(
-        2000, description="Use at most this many unlabelled frames, spread evenly"
+        2000,
+        title="Unlabelled frames",
+        description="Use at most this many unlabelled frames, spread evenly",
     )
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        0.1, description="Share of the labelled frames that is kept for validation"
+        0.1,
+        title="Validation share",
+        description="Share of the labelled frames that is kept for validation",
     )
-    cache_mb: PositiveInt = Field(4000, description="Memory for scaled frames, MB")
+    cache_mb: PositiveInt = Field(
+        4000, title="Frame cache", description="Memory for scaled frames, MB"
+    )
 
 
 class AugmentConfig(Settings):
@@ -212,20 +260,24 @@ class AugmentConfig(Settings):
 
     rotate_deg: Annotated[float, Field(ge=0, le=180)] = Field(
         180.0,
+        title="Rotation",
         description="Rotation by up to this angle, degrees; 180: the animals have no canonical up",
     )
     scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
-        (0.75, 1.35), description="Range of the random zoom"
+        (0.75, 1.35), title="Zoom", description="Range of the random zoom"
     )
-    flip: Fraction = Field(0.5, description="Probability of a mirrored picture")
+    flip: Fraction = Field(0.5, title="Mirror", description="Probability of a mirrored picture")
     brightness: Fraction = Field(0.2, description="Largest change of brightness")
     contrast: Fraction = Field(0.3, description="Largest relative change of contrast")
-    color: Fraction = Field(0.1, description="Largest relative change of a colour channel")
+    color: Fraction = Field(
+        0.1, title="Colour", description="Largest relative change of a colour channel"
+    )
     blur: Fraction = Field(0.2, description="Probability of a slight blur")
     noise: Fraction = Field(0.03, description="Largest standard deviation of added noise")
     cutout: Fraction = Field(0.0, description="Probability of a grey patch")
     unlabeled_top_left: bool = Field(
         False,
+        title="Top left crops",
         description="Unlabelled crops are always the top left corner (as in the authors' code)",
     )
 
@@ -235,25 +287,32 @@ class LossConfig(Settings):
 
     heat: Literal["focal", "gaussian"] = Field(
         "gaussian",
+        title="Heat map loss",
         description="Heat-map loss: focal loss on a window of ones, or penalty-reduced focal loss on Gaussians",
     )
     heat_window: Annotated[int, Field(ge=0)] = Field(
-        1, description="Radius in cells of the window of ones ('focal'); 0: one cell"
+        1,
+        title="Heat map window",
+        description="Radius in cells of the window of ones ('focal'); 0: one cell",
     )
     heat_sigma: Annotated[float, Field(gt=0)] = Field(
-        1.5, description="Width of the Gaussian in cells ('gaussian')"
+        1.5, title="Heat map width", description="Width of the Gaussian in cells ('gaussian')"
     )
     heat_weight: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="Weight of the heat-map loss"
+        1.0, title="Heat map weight", description="Weight of the heat-map loss"
     )
     positives: Literal["center", "full_box"] = Field(
-        "center", description="Locations trained as an animal: near its centre, or its whole box"
+        "center",
+        title="Positive locations",
+        description="Locations trained as an animal: near its centre, or its whole box",
     )
     regression: Literal["l1", "l1_centerness", "mse_box"] = Field(
-        "l1", description="Keypoint loss: L1, L1 weighed by centreness, or squared error"
+        "l1",
+        title="Keypoint loss",
+        description="Keypoint loss: L1, L1 weighed by centreness, or squared error",
     )
     regression_weight: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="Weight of the keypoint loss"
+        1.0, title="Keypoint weight", description="Weight of the keypoint loss"
     )
     quality: Literal["centerness", "oks"] = Field(
         "oks",
@@ -263,18 +322,26 @@ class LossConfig(Settings):
         0.1, description="Weight of the auxiliary loss on where keypoint features are sampled"
     )
     rescue_thin: bool = Field(
-        True, description="Give an animal without any positive location the nearest one"
+        True,
+        title="Rescue thin animals",
+        description="Give an animal without any positive location the nearest one",
     )
     ignore_missing: bool = Field(
         True, description="Do not train a missing keypoint as background inside its animal's box"
     )
-    gamma: Annotated[float, Field(ge=0)] = Field(2.0, description="Focal loss: focusing power")
-    kappa: Fraction = Field(0.25, description="Focal loss: weight of positives")
+    gamma: Annotated[float, Field(ge=0)] = Field(
+        2.0, title="Focal gamma", description="Focal loss: focusing power"
+    )
+    kappa: Fraction = Field(
+        0.25, title="Focal kappa", description="Focal loss: weight of positives"
+    )
     fusion_target: Literal["onehot", "bilinear", "gauss", "two_way"] = Field(
         "two_way", description="How pseudo keypoints become a heat-map target"
     )
     pseudo_set: Literal["dense", "nms"] = Field(
-        "nms", description="Pseudo keypoints: from every location above `delta`, or after NMS"
+        "nms",
+        title="Pseudo keypoints",
+        description="Pseudo keypoints: from every location above `delta`, or after NMS",
     )
     pseudo_score: Literal["cls", "cls_quality"] = Field(
         "cls_quality", description="Weight of a pseudo keypoint: class score, or times its quality"
@@ -287,19 +354,26 @@ class LossConfig(Settings):
         False,
         description="Stretch pseudo keypoints by padded / unpadded size (a bug of the authors' code)",
     )
-    delta: Fraction = Field(0.05, description="Least class score of a pseudo keypoint")
+    delta: Fraction = Field(
+        0.05, title="Least pseudo score", description="Least class score of a pseudo keypoint"
+    )
     tau: tuple[Fraction, Fraction] = Field(
-        (0.4, 0.6),
+        (0.3, 0.3),
+        title="Confident score",
         description="Least score of a confident pseudo animal, at the start and at the end of training",
     )
     alpha: Annotated[float, Field(ge=0)] = Field(
-        0.05, description="Weight of the fusion loss on labelled frames"
+        0.05, title="Labelled fusion", description="Weight of the fusion loss on labelled frames"
     )
     beta: Annotated[float, Field(ge=0)] = Field(
-        0.2, description="Weight of the fusion loss on unlabelled frames"
+        0.2, title="Unlabelled fusion", description="Weight of the fusion loss on unlabelled frames"
     )
-    alpha_start: Fraction = Field(0.15, description="Share of training after which alpha acts")
-    beta_start: Fraction = Field(0.3, description="Share of training after which beta acts")
+    alpha_start: Fraction = Field(
+        0.15, title="Labelled from", description="Share of training after which alpha acts"
+    )
+    beta_start: Fraction = Field(
+        0.3, title="Unlabelled from", description="Share of training after which beta acts"
+    )
     ramp: Fraction = Field(0.1, description="Share of training over which alpha and beta grow")
     teacher: bool = Field(
         True,
@@ -311,6 +385,7 @@ class LossConfig(Settings):
     )
     agreement_cells: Annotated[float, Field(ge=0)] = Field(
         1.5,
+        title="Agreement",
         description="A pseudo keypoint counts only if a heat-map peak is this near, in cells; 0: always",
     )
     limb_hinge: Annotated[float, Field(ge=0)] = Field(
@@ -340,13 +415,17 @@ class TrainConfig(Settings):
     )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser")
     lr: Annotated[float, Field(gt=0)] = Field(
-        2e-3, description="Highest learning rate, of the heads"
+        2e-3, title="Learning rate", description="Highest learning rate, of the heads"
     )
     backbone_lr: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="Learning rate of the backbone and pyramid relative to that of the heads"
+        1.0,
+        title="Backbone rate",
+        description="Learning rate of the backbone and pyramid relative to that of the heads",
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.02, description="Weight decay")
-    clip: Annotated[float, Field(gt=0)] = Field(5.0, description="Limit of the gradient's norm")
+    clip: Annotated[float, Field(gt=0)] = Field(
+        5.0, title="Gradient limit", description="Limit of the gradient's norm"
+    )
     warmup: Fraction = Field(
         0.03, description="Share of training over which the learning rate rises"
     )
@@ -355,7 +434,9 @@ class TrainConfig(Settings):
     )
     step_at: Fraction = Field(1 / 3, description="Share of training at which 'step' divides by 100")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.998, description="Decay of the averaged weights that are kept as the model; 0: none"
+        0.998,
+        title="Weight averaging",
+        description="Decay of the averaged weights that are kept as the model; 0: none",
     )
     validate_every: Fraction = Field(0.1, description="Share of training between validations")
 

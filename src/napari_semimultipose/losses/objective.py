@@ -124,7 +124,11 @@ def supervised_terms(
         raw = focal_loss(output.heat, target, config.gamma, config.kappa)
         terms["heat"] = masked_mean(raw, use, float((target > 0).sum()))
     else:
-        terms["heat"] = masked_mean(quality_focal_loss(output.heat, target), use, n_keypoints)
+        # At least one animal a view: else the background of empty views would outweigh all.
+        least = len(labels) * target.shape[1]
+        terms["heat"] = masked_mean(
+            quality_focal_loss(output.heat, target), use, max(n_keypoints, least)
+        )
     image, cell = torch.nonzero(positive, as_tuple=True)
     if n_positive == 0:
         # The graph stays connected, and the terms are zero.

@@ -29,6 +29,8 @@ from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.training.pseudo import pseudo_labels
 
+_TO_KEYPOINTS = 0.25  # weight of the direction from heat maps to keypoints
+
 
 @dataclass
 class StepLoss:
@@ -168,9 +170,12 @@ class Objective:
             both = two_way_loss(
                 output.heat, pseudo, loss, self._confident(progress), trained=trained
             )
-            raw[f"{where}_to_heat"] = both["to_heat"]
             raw[f"{where}_to_keypoints"] = both["to_keypoints"]
-            total = both["to_heat"] + 0.25 * both["to_keypoints"]
+            total = _TO_KEYPOINTS * both["to_keypoints"]
+            # A teacher's keypoints teach the heat maps better than the pupil's own.
+            if where == "labeled" or not (self.needs_plain and loss.consistency > 0):
+                raw[f"{where}_to_heat"] = both["to_heat"]
+                total = total + both["to_heat"]
         else:
             total = fusion_loss(output.heat, pseudo, loss)
             raw[f"{where}_fusion"] = total
@@ -219,7 +224,8 @@ class Objective:
         raw["teacher_animals"] = terms["cls"].new_tensor(
             sum(len(one.keypoints) for one in labels) / max(len(labels), 1)
         )
-        return weighted_sum(terms, term_weights(self.config.loss))
+        # The pupil's similarity to its teacher says nothing about its similarity to the truth.
+        return weighted_sum(terms, term_weights(self.config.loss) | {"quality": 0.0})
 
 
 def longest_limbs_px(poses: Poses, rows: Sequence[int], scale: float) -> list[float]:
