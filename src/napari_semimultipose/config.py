@@ -296,7 +296,7 @@ class LossConfig(Settings):
         description="Radius in cells of the window of ones ('focal'); 0: one cell",
     )
     heat_sigma: Annotated[float, Field(gt=0)] = Field(
-        1.5, title="Heat map width", description="Width of the Gaussian in cells ('gaussian')"
+        1.0, title="Heat map width", description="Width of the Gaussian in cells ('gaussian')"
     )
     heat_weight: Annotated[float, Field(ge=0)] = Field(
         1.0, title="Heat map weight", description="Weight of the heat-map loss"
@@ -363,16 +363,16 @@ class LossConfig(Settings):
         description="Least score of a confident pseudo animal, at the start and at the end of training",
     )
     alpha: Annotated[float, Field(ge=0)] = Field(
-        0.05, title="Labelled fusion", description="Weight of the fusion loss on labelled frames"
+        0.2, title="Labelled fusion", description="Weight of the fusion loss on labelled frames"
     )
     beta: Annotated[float, Field(ge=0)] = Field(
-        0.2, title="Unlabelled fusion", description="Weight of the fusion loss on unlabelled frames"
+        0.3, title="Unlabelled fusion", description="Weight of the fusion loss on unlabelled frames"
     )
     alpha_start: Fraction = Field(
-        0.15, title="Labelled from", description="Share of training after which alpha acts"
+        0.2, title="Labelled from", description="Share of training after which alpha acts"
     )
     beta_start: Fraction = Field(
-        0.3, title="Unlabelled from", description="Share of training after which beta acts"
+        0.4, title="Unlabelled from", description="Share of training after which beta acts"
     )
     ramp: Fraction = Field(0.1, description="Share of training over which alpha and beta grow")
     teacher: bool = Field(
