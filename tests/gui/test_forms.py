@@ -157,6 +157,24 @@ def test_every_setting_has_a_help_text(group):
         assert field.description, name
 
 
+def test_a_number_whose_zero_has_a_meaning_shows_the_word(qtbot):
+    class Limits(BaseModel):
+        most: Annotated[int, Field(ge=0)] = Field(0, description="At most; 0: no limit")
+        size: Annotated[float, Field(ge=0)] = Field(0.0, description="Length; 0: automatic")
+        other: Annotated[int, Field(ge=0)] = Field(0, description="Length; 0: use `most`")
+
+    form = SettingsForm(Limits)
+    qtbot.addWidget(form)
+    texts = [form.editor(name)._box.text() for name in Limits.model_fields]
+    assert texts == ["no limit", "automatic", "0"]
+    assert [form.editor(name).value() for name in Limits.model_fields] == [0, 0.0, 0]
+    size = form.editor("size")._box
+    size.selectAll()
+    qtbot.keyClicks(size, "2.5")
+    qtbot.keyClick(size, Qt.Key.Key_Return)
+    assert form.changes() == {"size": 2.5}
+
+
 def test_the_wheel_scrolls_the_form_and_leaves_the_numbers_alone(form, qtbot):
     form.show()
     box = form.editor("count").findChild(QSpinBox)

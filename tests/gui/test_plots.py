@@ -7,7 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from napari_semimultipose.widgets.plots import MAX_POINTS, PlotColors, Series, TrainingPlot
+from napari_semimultipose.widgets.plots import (
+    MAX_POINTS,
+    MAX_SHOWN,
+    PlotColors,
+    Series,
+    TrainingPlot,
+)
 
 
 @pytest.fixture
@@ -42,7 +48,24 @@ def test_curves_show_the_points_that_were_added(plot):
     assert y[-1] == pytest.approx(10 / 49)
     x, y = plot._ap_curve.getOriginalDataset()
     assert y[-1] == pytest.approx(49 / 50)
-    assert [label.text for _, label in plot._legend.items] == ["total", "class"]
+    assert plot._legend.names() == ["total", "class"]
+
+
+def test_of_many_terms_some_are_drawn_and_a_click_shows_the_others(plot, qtbot):
+    names = [f"term_{i}" for i in range(12)] + ["total"]
+    plot.add_losses(1, dict.fromkeys(names, 1.0))
+    plot.redraw()
+    drawn = [name for name in names if plot._curves[name].isVisible()]
+    assert drawn == [*names[:MAX_SHOWN], "total"]
+    button = plot._legend._buttons["term_11"]
+    assert button.text() == "term 11"
+    button.click()
+    assert plot._curves["term_11"].isVisible()
+    plot.redraw()
+    plot.set_colors(PlotColors())
+    assert plot._curves["term_11"].isVisible()
+    plot._legend._buttons["total"].click()
+    assert not plot._curves["total"].isVisible()
 
 
 def test_terms_of_zero_are_left_out_of_the_logarithmic_plot(plot):
@@ -69,7 +92,7 @@ def test_clear_removes_curves_and_legend(plot):
     plot.redraw()
     plot.clear()
     assert not plot._curves
-    assert not plot._legend.items
+    assert not plot._legend.names()
     plot.add_losses(1, {"other": 1.0})
     plot.redraw()
     assert list(plot._curves) == ["other"]
@@ -99,10 +122,10 @@ def test_a_full_plot_is_drawn_within_a_frame(plot):
     for i in range(1, MAX_POINTS):
         plot.add_losses(i, {f"term{k}": 1 + np.sin(i * (k + 1)) for k in range(8)} | {"total": 2.0})
     plot.redraw()
-    start = time.perf_counter()
+    start = time.thread_time()
     plot.redraw()
     plot.grab()
-    assert time.perf_counter() - start < 0.25
+    assert time.thread_time() - start < 0.1
 
 
 def test_colours_follow_the_theme(plot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 
@@ -212,6 +213,16 @@ def test_the_collector_is_as_before_after_long_work():
             pass
         assert gc.get_freeze_count() > frozen  # the outer work still goes on
     assert gc.get_freeze_count() == 0
+
+
+def test_threads_take_turns_more_often_during_long_work():
+    usual = sys.getswitchinterval()
+    with long_work():
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+        with long_work():
+            pass
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+    assert sys.getswitchinterval() == usual
 
 
 def test_import_quietly_raises_the_error_of_the_import():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import annotated_types
@@ -113,10 +114,18 @@ class IntEditor(Editor):
     """A whole number."""
 
     def __init__(
-        self, low: int, high: int, step: int = 1, suffix: str = "", parent: QWidget | None = None
+        self,
+        low: int,
+        high: int,
+        step: int = 1,
+        suffix: str = "",
+        parent: QWidget | None = None,
+        word_for_zero: str = "",
     ) -> None:
         super().__init__(parent)
         self._box = QSpinBox(self)
+        if low == 0:
+            self._box.setSpecialValueText(word_for_zero)
         self._box.setRange(low, high)
         self._box.setSingleStep(step)
         self._box.setSuffix(suffix)
@@ -132,6 +141,10 @@ class IntEditor(Editor):
     @override
     def set_value(self, value: Any) -> None:
         self._box.setValue(int(value))
+
+    def hide_buttons(self) -> None:
+        """Leave the room to the number."""
+        narrow(self._box)
 
 
 class FloatSpinBox(QDoubleSpinBox):
@@ -154,6 +167,8 @@ class FloatSpinBox(QDoubleSpinBox):
     @override
     def validate(self, text: str | None, position: int) -> Any:
         """Accept numbers such as 1e-4 too, and the beginning of any number."""
+        if text and text == self.specialValueText():
+            return QDoubleValidator.State.Acceptable, text, position
         number = (text or "").removesuffix(self.suffix())
         self._plain.setLocale(self.locale())
         state, *_ = self._plain.validate(number, 0)
@@ -165,6 +180,8 @@ class FloatSpinBox(QDoubleSpinBox):
 
     @override
     def valueFromText(self, text: str | None) -> float:
+        if text and text == self.specialValueText():
+            return float(self.minimum())
         number = (text or "").removesuffix(self.suffix())
         value, fine = self.locale().toDouble(number)
         shown = self.textFromValue(self.value())  # has fewer digits than the value
@@ -183,10 +200,17 @@ class FloatEditor(Editor):
     """A number."""
 
     def __init__(
-        self, low: float, high: float, suffix: str = "", parent: QWidget | None = None
+        self,
+        low: float,
+        high: float,
+        suffix: str = "",
+        parent: QWidget | None = None,
+        word_for_zero: str = "",
     ) -> None:
         super().__init__(parent)
         self._box = FloatSpinBox(self)
+        if low == 0:
+            self._box.setSpecialValueText(word_for_zero)
         self._box.setRange(low, high)
         self._box.setSuffix(suffix)
         self._value: float | None = None
@@ -206,6 +230,10 @@ class FloatEditor(Editor):
     def set_value(self, value: Any) -> None:
         self._box.setValue(float(value))
         self._value = float(value)  # 1/3 comes back as it was set, not as it is shown
+
+    def hide_buttons(self) -> None:
+        """Leave the room to the number."""
+        narrow(self._box)
 
 
 class TextEditor(Editor):
@@ -269,16 +297,21 @@ class WordEditor(Editor):
 
 
 class TupleEditor(Editor):
-    """A fixed number of values side by side."""
+    """A fixed number of numbers side by side."""
 
-    def __init__(self, parts: list[Editor], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, parts: list[IntEditor | FloatEditor], suffix: str, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._parts = parts
         for i, part in enumerate(parts):
             if i:
                 self._row.addWidget(QLabel("–", self))
+            part.hide_buttons()
             self._row.addWidget(part, 1)
             part.changed.connect(self.changed)
+        if suffix:
+            self._row.addWidget(QLabel(suffix.strip(), self))
         self.setFocusProxy(parts[0])
 
     @override
@@ -292,35 +325,44 @@ class TupleEditor(Editor):
 
 
 def editor_for(field: FieldInfo, suffix: str = "", parent: QWidget | None = None) -> Editor:
-    """Make the editor of a field of a pydantic model, with the limits of the field."""
-    return _editor(field.annotation, list(field.metadata), suffix, parent)
+    """Make the editor of a field of a pydantic model, with the limits of the field.
+
+    A description that ends with "0: automatic" gives the word that is shown instead of 0.
+    """
+    found = re.search(r"(?:^|; )0: ([^;.`]+)$", field.description or "")
+    word = found[1] if found else ""
+    return _editor(field.annotation, list(field.metadata), suffix, parent, word)
 
 
-def _editor(kind: Any, limits: list[Any], suffix: str, parent: QWidget | None) -> Editor:
+def _editor(
+    kind: Any, limits: list[Any], suffix: str, parent: QWidget | None, word_for_zero: str = ""
+) -> Editor:
     if get_origin(kind) is Annotated:
         kind, *more = get_args(kind)
         inner = [m for x in more for m in (x.metadata if isinstance(x, FieldInfo) else [x])]
-        return _editor(kind, limits + inner, suffix, parent)
+        return _editor(kind, limits + inner, suffix, parent, word_for_zero)
     if kind is bool:
         return BoolEditor(parent)
     if kind is int:
         low, high, step = _limits(limits, 1)
         first = -INT_LIMIT if low is None else math.ceil(low)
         last = INT_LIMIT if high is None else math.floor(high)
-        return IntEditor(first, last, int(step or 1), suffix, parent)
+        return IntEditor(first, last, int(step or 1), suffix, parent, word_for_zero)
     if kind is float:
         low, high, _ = _limits(limits, 1e-12)
         bottom = -FLOAT_LIMIT if low is None else low
-        return FloatEditor(bottom, FLOAT_LIMIT if high is None else high, suffix, parent)
+        top = FLOAT_LIMIT if high is None else high
+        return FloatEditor(bottom, top, suffix, parent, word_for_zero)
     if get_origin(kind) is Literal:
         return ChoiceEditor({value: readable(str(value)) for value in get_args(kind)}, parent)
     if kind is str:
         return WordEditor(parent)
     args = get_args(kind)
     if get_origin(kind) is tuple and Ellipsis not in args and args:
-        parts = [_editor(arg, [], suffix, None) for arg in args]
-        if all(isinstance(part, (IntEditor, FloatEditor)) for part in parts):
-            return TupleEditor(parts, parent)
+        parts = [_editor(arg, [], "", None) for arg in args]
+        numbers = [part for part in parts if isinstance(part, (IntEditor, FloatEditor))]
+        if len(numbers) == len(parts):
+            return TupleEditor(numbers, suffix, parent)
     whole: Any = Annotated[(kind, *limits)] if limits else kind
     return TextEditor(TypeAdapter(whole), parent)
 
@@ -354,6 +396,12 @@ def mark_invalid(widget: QWidget, reason: str) -> None:
     """Give a widget a red frame and say why when the pointer rests on it; "" takes them away."""
     widget.setStyleSheet("border: 1px solid #d04848;" if reason else "")
     widget.setToolTip(reason)
+
+
+def narrow(box: QAbstractSpinBox) -> None:
+    """Make a number need little room: no buttons, less than the least width of napari's theme."""
+    box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+    box.setStyleSheet("QAbstractSpinBox { min-width: 36px; padding: 1px 4px; }")
 
 
 class _WheelGuard(QObject):

@@ -23,6 +23,8 @@ from napari_semimultipose.widgets.editors import Editor, editor_for, readable
 
 UNITS = {"_px": " px", "_deg": "°", "_mb": " MB", "_frames": " frames", "_cells": " cells"}
 
+DEVICE_HELP = "auto: a graphics card if there is one, else the processor"
+
 GROUP_TITLES = {
     "model": "Network",
     "data": "Data",
@@ -192,7 +194,7 @@ class AdvancedSettings(Fold):
         self._config = Config()
         self._forms: dict[str, SettingsForm] = {}
         self._folds: dict[str, Fold] = {}
-        self._reset = QPushButton("Undo changes", self)
+        self._reset = QPushButton("Undo changes", self.content)
         self._reset.setToolTip("Give all advanced settings the values of the preset again")
         self._reset.clicked.connect(lambda: self.set_config(self._config))
         self.opened.connect(self._build)
@@ -266,3 +268,18 @@ def title_and_unit(name: str, title: str | None = None) -> tuple[str, str]:
         if name.endswith(end):
             return title or readable(name.removesuffix(end)).capitalize(), unit
     return title or readable(name).capitalize(), ""
+
+
+def rows_of(*rows: tuple[str, QWidget, str]) -> QFormLayout:
+    """Return a layout with a row for each (label, widget, tooltip), like those of `SettingsForm`."""
+    form = QFormLayout()
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+    form.setVerticalSpacing(4)
+    for text, widget, tip in rows:
+        label = QLabel(text)
+        label.setMinimumWidth(88)  # forms below one another are in line
+        for part in (label, widget):
+            part.setToolTip(tip)
+        form.addRow(label, widget)
+    return form

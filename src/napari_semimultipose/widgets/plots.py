@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
+from superqt import QFlowLayout
 from typing_extensions import override
+
+from napari_semimultipose.widgets.editors import readable
 
 REDRAW_MS = 250
 MAX_POINTS = 1000
@@ -19,6 +23,12 @@ MAX_POINTS = 1000
 PALETTE = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442", "#999999")
 AP_COLOR = "#009e73"
 ERROR_COLOR = "#e69f00"
+HIDDEN_COLOR = "#7a7d85"
+
+
+DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
+MAX_SHOWN = 7
+"""Of many loss terms, these are drawn at first; the others when their name is clicked."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,66 @@ class Series:
         return np.array(self._x, float), np.array(self._y, float)
 
 
+class Legend(QWidget):
+    """Names of curves in their colours; a click hides or shows a curve."""
+
+    toggled = Signal(str, bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._buttons: dict[str, QToolButton] = {}
+        self._colors: dict[str, str] = {}
+        self._layout = QFlowLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(0)
+
+    def set_curve(self, name: str, color: str, *, shown: bool) -> None:
+        """Add a name, or change its colour."""
+        self._colors[name] = color
+        if name not in self._buttons:
+            button = QToolButton(self)
+            button.setText(readable(name))
+            button.setCheckable(True)
+            button.setChecked(shown)
+            button.setToolTip("Show or hide this curve")
+            button.setFixedHeight(button.fontMetrics().height())
+            button.toggled.connect(lambda on, name=name: self._on_toggled(name, on))
+            self._layout.addWidget(button)
+            self._buttons[name] = button
+        self._paint(name)
+
+    def names(self) -> list[str]:
+        """Return the names."""
+        return list(self._buttons)
+
+    def shows(self, name: str) -> bool:
+        """Whether a curve is to be drawn."""
+        return bool(self._buttons[name].isChecked())
+
+    def clear(self) -> None:
+        """Remove all names."""
+        for button in self._buttons.values():
+            self._layout.removeWidget(button)
+            button.deleteLater()
+        self._buttons.clear()
+
+    def _on_toggled(self, name: str, on: bool) -> None:
+        self._paint(name)
+        self.toggled.emit(name, on)
+
+    def _paint(self, name: str) -> None:
+        color = self._colors[name] if self.shows(name) else HIDDEN_COLOR
+        self._buttons[name].setStyleSheet(
+            "QToolButton { border: none; background: transparent; padding: 0 3px; margin: 0; "
+            f"font-size: 8pt; color: {color}; }}"
+        )
+
+
 class TrainingPlot(QWidget):
     """Losses on a logarithmic axis; below them AP (left axis) and the median error (right axis).
 
-    Points can be added at any rate: the curves are drawn again at most four times a second, and
-    only while they can be seen.
+    Points can be added at any rate: the curves are drawn again at most four times a second, more
+    seldom on a slow screen, and only while they can be seen.
     """
 
     def __init__(self, colors: PlotColors | None = None, parent: QWidget | None = None) -> None:
@@ -70,21 +135,23 @@ class TrainingPlot(QWidget):
         self._scores = {"ap": Series(), "median_error_px": Series()}
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._colors = colors or PlotColors()
+        self._started = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REDRAW_MS)
-        self._timer.timeout.connect(self.redraw)
+        self._timer.timeout.connect(self._on_time)
 
         self._loss_view = pg.PlotWidget(self)
         self._loss_plot = self._loss_view.getPlotItem()
         self._loss_plot.setLogMode(x=False, y=True)
         self._loss_plot.setLabel("left", "Loss")
-        self._legend = self._loss_plot.addLegend(offset=(-4, 2), colCount=2, verSpacing=-6)
+        self._legend = Legend(self)
+        self._legend.toggled.connect(self._on_toggled)
 
         self._score_view = pg.PlotWidget(self)
         self._score_plot = self._score_view.getPlotItem()
         self._score_plot.setLabel("bottom", "Iteration")
-        self._score_plot.setYRange(0, 1, padding=0.02)
+        self._score_plot.setYRange(0, 1, padding=0.06)
         self._score_plot.setXLink(self._loss_plot)
         self._score_plot.showAxis("right")
         self._error_box = pg.ViewBox()
@@ -110,6 +177,7 @@ class TrainingPlot(QWidget):
                 box.setMouseEnabled(x=False, y=False)
             for side in ("left", "right"):
                 item.getAxis(side).setWidth(52)
+                item.getAxis(side).setStyle(maxTickLevel=0)  # minor lines cost a third of the time
             view.setMinimumHeight(110)
         self._error_box.setMouseEnabled(x=False, y=False)
         # Same inner width as the plot below, whose right axis has numbers
@@ -120,11 +188,10 @@ class TrainingPlot(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
+        layout.addWidget(self._legend)
         layout.addWidget(self._loss_view, 3)
         layout.addWidget(self._score_view, 2)
-        self._loss_view.setToolTip(
-            "Unweighted loss terms and their weighted total. Click a name to hide its curve."
-        )
+        self._loss_view.setToolTip("Unweighted loss terms and their weighted total")
         self._score_view.setToolTip(
             "Scores on the validation frames: average precision (higher is better) and the median "
             "distance between predicted and labelled keypoints (lower is better)"
@@ -153,8 +220,9 @@ class TrainingPlot(QWidget):
         """Remove all points."""
         self._losses.clear()
         for curve in self._curves.values():
-            self._loss_plot.removeItem(curve)  # takes it out of the legend too
+            self._loss_plot.removeItem(curve)
         self._curves.clear()
+        self._legend.clear()
         self._scores = {name: Series() for name in self._scores}
         self.redraw()
 
@@ -164,19 +232,29 @@ class TrainingPlot(QWidget):
 
     # --------------------------------------------------------------- drawing
 
+    def _on_time(self) -> None:
+        self._started = time.perf_counter()
+        self.redraw()
+        QTimer.singleShot(0, self._on_painted)  # comes after the painting
+
+    def _on_painted(self) -> None:
+        spent_ms = 1000 * (time.perf_counter() - self._started)
+        self._timer.setInterval(max(REDRAW_MS, round(10 * spent_ms)))
+
     def redraw(self) -> None:
         """Draw the curves as they are now."""
         for i, (name, series) in enumerate(self._losses.items()):
             if name not in self._curves:
-                self._curves[name] = self._loss_plot.plot(
-                    pen=self._pen(name, i), name=name.replace("_", " "), connect="finite"
-                )
+                self._curves[name] = self._loss_plot.plot(pen=self._pen(name, i), connect="finite")
+                shown = name == "total" or i < MAX_SHOWN
+                self._legend.set_curve(name, self._color(name, i), shown=shown)
+                self._curves[name].setVisible(shown)
             self._curves[name].setData(*series.arrays())
         self._ap_curve.setData(*self._scores["ap"].arrays())
         self._error_curve.setData(*self._scores["median_error_px"].arrays())
         errors = self._scores["median_error_px"].arrays()[1]
         if errors.size:
-            self._error_box.setYRange(0, float(errors.max()) or 1.0, padding=0.05)
+            self._error_box.setYRange(0, float(errors.max()) or 1.0, padding=0.06)
         self._match_views()
 
     def set_colors(self, colors: PlotColors) -> None:
@@ -185,7 +263,7 @@ class TrainingPlot(QWidget):
         for view in (self._loss_view, self._score_view):
             view.setBackground(colors.background)
             item = view.getPlotItem()
-            item.showGrid(x=True, y=True, alpha=0.15)
+            item.showGrid(x=False, y=True, alpha=0.15)
             for side in ("left", "bottom", "right"):
                 item.getAxis(side).setPen(colors.text)
                 item.getAxis(side).setTextPen(colors.text)
@@ -193,9 +271,9 @@ class TrainingPlot(QWidget):
         self._score_plot.getAxis("right").setTextPen(ERROR_COLOR)
         self._score_plot.setLabel("left", "AP", color=AP_COLOR)
         self._score_plot.setLabel("right", "Median error, px", color=ERROR_COLOR)
-        self._legend.setLabelTextColor(colors.text)
         for i, (name, curve) in enumerate(self._curves.items()):
             curve.setPen(self._pen(name, i))
+            self._legend.set_curve(name, self._color(name, i), shown=True)
 
     @override
     def showEvent(self, event: object) -> None:
@@ -203,10 +281,17 @@ class TrainingPlot(QWidget):
         super().showEvent(event)
         self.redraw()
 
+    def _color(self, name: str, index: int) -> str:
+        return self._colors.text if name == "total" else PALETTE[index % len(PALETTE)]
+
     def _pen(self, name: str, index: int) -> object:
         if name == "total":
             return pg.mkPen(self._colors.text, width=2)
-        return pg.mkPen(PALETTE[index % len(PALETTE)], width=1)
+        style = DASHES[index // len(PALETTE) % len(DASHES)]
+        return pg.mkPen(self._color(name, index), width=1, style=style)
+
+    def _on_toggled(self, name: str, on: bool) -> None:
+        self._curves[name].setVisible(on)
 
     def _match_views(self) -> None:
         box = self._score_plot.getViewBox()

@@ -1,0 +1,45 @@
+"""From an image layer to its recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semimultipose.errors import FramesError
+from napari_semimultipose.io.video import open_frames
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_semimultipose.io.video import Frames
+
+
+def frames_from_layer(layer: Image) -> Frames:
+    """Return the frames of an image layer; they outlive the layer.
+
+    Raises
+    ------
+    FramesError
+        When the layer is no stack of pictures.
+    """
+    try:
+        return open_frames(layer.data)
+    except FramesError as error:
+        raise FramesError(
+            f"the layer '{layer.name}' cannot be used as a recording: {error}"
+        ) from None
+
+
+def place_of(layer: Image) -> Path:
+    """Return the file behind a layer; for a layer without one, a name in the user's folder."""
+    frames = getattr(layer.data, "frames", None)
+    path = getattr(frames, "path", None) or layer.source.path
+    if path is None or not Path(path).exists():
+        return Path.home() / "semimultipose" / str(layer.name)
+    return Path(path)
+
+
+def beside(place: Path, ending: str) -> Path:
+    """Return a path beside a recording, named after it."""
+    name = place.name if place.is_dir() else place.stem
+    return place.with_name(f"{name}{ending}")

@@ -1,0 +1,348 @@
+"""The Predict widget: from a model folder and a recording to poses in the viewer and on disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.compat import isalive
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_semimultipose.errors import ConfigError, SemiMultiPoseError
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.poses import Poses
+from napari_semimultipose.training.events import Failed
+from napari_semimultipose.widgets.choosers import (
+    Message,
+    duration,
+    scrollable,
+)
+from napari_semimultipose.widgets.jobs import (
+    Chunk,
+    Predicted,
+    PredictionJob,
+    Ready,
+    Saved,
+    Tracking,
+    prediction_events,
+    saving_events,
+)
+from napari_semimultipose.widgets.layer_frames import beside
+from napari_semimultipose.widgets.prediction_settings import (
+    ModelChooser,
+    PredictionSettings,
+    RecordingChooser,
+)
+from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+SHOW_S = 0.3
+"""Least time between two updates of the layers while frames are being predicted."""
+
+
+class PredictWidget(WorkWidget):
+    """Form, buttons and progress of a prediction; its results arrive in the viewer as it goes.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._layers: PredictionLayers | None = None
+        self._poses: Poses | None = None
+        self._image: Image | None = None
+        self._name = "poses"
+        self._waiting: list[Poses] = []
+        self._shown_at = 0.0
+        self._failed = False
+
+        self.model = ModelChooser(self)
+        self.recording = RecordingChooser(viewer, self)
+        self.settings = PredictionSettings(self)
+        self.start_button = QPushButton("Predict", self)
+        self.stop_button = QPushButton("Stop", self)
+        self.save_button = QPushButton("Save as…", self)
+        self.progress = QProgressBar(self)
+        self.status = QLabel("Choose a model and a recording, then press Predict.", self)
+        self.message = Message(self)
+        self.runner = EventRunner(
+            "prediction of poses",
+            "The prediction is being stopped and what it found is saved. This window closes by "
+            "itself.",
+            self,
+        )
+        self.saver = EventRunner("saving poses", "Poses are being saved.", self)
+        self._lay_out()
+        self._connect()
+        self._suggest_file()
+        self._update_buttons()
+        _open.add(self)
+
+    # ----------------------------------------------------------------- layout
+
+    def _lay_out(self) -> None:
+        content = QWidget(self)
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(4)
+        for part in (self.model, self.recording, self.settings):
+            column.addWidget(part)
+        column.addStretch(1)
+
+        self.status.setWordWrap(True)
+        self.progress.setFormat("")
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        for button in (self.start_button, self.stop_button, self.save_button):
+            buttons.addWidget(button, 1)
+        self.start_button.setToolTip("Find the animals on the chosen frames")
+        self.stop_button.setToolTip("Stop; what was found so far stays")
+        self.save_button.setToolTip("Save the last result, with what you changed in its layer")
+        self._form_area = scrollable(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self._form_area, 1)
+        layout.addWidget(self.message)
+        layout.addWidget(self.status)
+        layout.addWidget(self.progress)
+        layout.addLayout(buttons)
+        self.setMinimumWidth(300)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def _connect(self) -> None:
+        self.model.loaded.connect(self.settings.set_config)
+        self.recording.changed.connect(self._suggest_file)
+        self.settings.colors.changed.connect(self._on_colors)
+        self.start_button.clicked.connect(lambda: self.start())
+        self.stop_button.clicked.connect(lambda: self.stop())
+        self.save_button.clicked.connect(lambda: self.save_as())
+        self.runner.received.connect(self._on_events)
+        self.runner.ended.connect(self._on_ended)
+        self.saver.received.connect(self._on_events)
+        self.saver.ended.connect(self._update_buttons)
+
+    def set_model(self, folder: Path) -> None:
+        """Choose a model folder."""
+        self.model.set_folder(folder)
+
+    def _suggest_file(self) -> None:
+        place = self.recording.place()
+        if place is not None and not self.runner.running:
+            self.settings.suggest_file(beside(place, "-poses.slp"))
+
+    # --------------------------------------------------------------- the work
+
+    def start(self) -> None:
+        """Begin to predict; ignored while a prediction is running."""
+        if self.runner.running:
+            return
+        self.message.say("")
+        try:
+            job = self._job()
+        except SemiMultiPoseError as error:
+            self._complain(str(error))
+            return
+        self._failed = False
+        self._layers = None
+        self._poses = None
+        self._waiting = []
+        self.progress.setRange(0, 0)
+        self.status.setText("Loading the model and torch…")
+        self.runner.start(lambda should_stop: prediction_events(job, should_stop))
+        self._update_buttons()
+
+    def _job(self) -> PredictionJob:
+        """Take everything that the worker needs out of the form and the layers."""
+        model = self.model.folder()
+        self._suggest_file()  # the last run may have taken the name
+        out = self.settings.out.path()
+        if out is not None and out.exists():
+            raise ConfigError(f"{out} exists: choose another name under 'Save to', or empty it")
+        job = PredictionJob(
+            model,
+            self.recording.frames(),
+            self.settings.config(),
+            self.settings.track.isChecked(),
+            self.recording.span(),
+            out,
+        )
+        self._image = self.recording.layer()
+        name = self._image.name if self._image is not None else Path(job.frames).stem
+        self._name = f"{name} poses"
+        return job
+
+    def stop(self) -> None:
+        """Stop and keep what was found; ignored when nothing is running."""
+        if self.runner.running:
+            self.runner.stop()
+            self.status.setText("Stopping…")
+            self._update_buttons()
+
+    def poses(self) -> Poses | None:
+        """Return the last result, with what the user changed in its layer; None without any."""
+        if self._layers is not None and not self._layers.closed:
+            return self._layers.poses
+        return self._poses
+
+    def save_as(self, path: Path | None = None) -> None:
+        """Write the last result to a file of any format; asks for its name when none is given."""
+        poses = self.poses()
+        if poses is None or self.saver.running:
+            return
+        if path is None:
+            chosen, _ = QFileDialog.getSaveFileName(
+                self, "Save poses", str(self.settings.out.path() or ""), file_filter()
+            )
+            if not chosen:
+                return
+            path = Path(chosen)
+        target = path
+        self.saver.start(lambda should_stop: saving_events(poses, target))
+        self._update_buttons()
+
+    # ---------------------------------------------------------------- events
+
+    def _on_events(self, events: list[Any]) -> None:
+        for event in events:
+            match event:
+                case Ready():
+                    self.progress.setRange(0, max(1, event.total))
+                    self._poses = Poses.empty(event.skeleton, videos=(event.video,))
+                    self.status.setText(f"Predicting {event.total} frames on {event.device}")
+                case Chunk():
+                    self._waiting.append(event.poses)
+                    self.progress.setValue(event.done)
+                    self.progress.setFormat(
+                        f"{event.done} of {event.total} frames, {duration(event.remaining_s)} left"
+                    )
+                case Tracking():
+                    self.progress.setRange(0, 0)
+                    self.status.setText("Joining animals over time…")
+                case Saved():
+                    self._on_saved(event)
+                case Predicted():
+                    self._on_predicted(event)
+                case Failed():
+                    self._failed = True
+                    self._complain(event.message, event.details)
+        if self._waiting and time.monotonic() - self._shown_at >= SHOW_S:
+            self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        poses = Poses.concatenate(self._waiting)
+        self._waiting = []
+        if self._layers is None:
+            self._layers = self._new_layers(poses)
+        else:
+            self._layers.add(poses)  # nothing, when the user has removed the layer
+        self._shown_at = time.monotonic()
+
+    def _new_layers(self, poses: Poses) -> PredictionLayers:
+        image = self._image if self._image in self._viewer.layers else None
+        return PredictionLayers(
+            self._viewer, poses, name=self._name, image=image, color_by=self.settings.colors.value()
+        )
+
+    def _on_predicted(self, event: Predicted) -> None:
+        self._waiting = []
+        self._poses = event.poses
+        if self._layers is None or self._layers.closed:
+            # Removed on the way, perhaps to see the frames: the result is shown all the same.
+            self._layers = self._new_layers(event.poses)
+        else:
+            self._layers.replace(event.poses)
+        n = len(event.poses)
+        animals = event.poses.n_instances
+        words = {"finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
+        text = f"{words[event.reason]}: {animals} animals on {n} frames"
+        self.status.setText(text)
+        self.progress.setRange(0, 1)
+        self.progress.setValue(1 if event.reason == "finished" else 0)
+        self.progress.setFormat(words[event.reason].lower())
+        if event.reason == "finished":
+            show_info(text)
+
+    def _on_saved(self, event: Saved) -> None:
+        text = f"Saved to {event.path}"
+        if event.lost:
+            text += ". This format cannot hold: " + "; ".join(event.lost)
+        self.message.add(text)
+
+    def _on_ended(self) -> None:
+        if self._waiting:
+            self._show_waiting()
+        if self.progress.maximum() == 0:
+            self.progress.setRange(0, 1)
+            self.progress.setValue(0)
+            self.progress.setFormat("")
+        if self._failed and (self._poses is None or not len(self._poses)):
+            self.status.setText("Prediction failed.")
+        self._update_buttons()
+
+    def _on_colors(self) -> None:
+        if self._layers is not None and not self._layers.closed:
+            self._layers.view.set_look(color_by=self.settings.colors.value())
+
+    def _complain(self, text: str, details: str = "") -> None:
+        self.message.say(text, error=True, details=details)
+        show_error(text)
+
+    def _update_buttons(self) -> None:
+        running, stopping = self.runner.running, self.runner.stopping
+        self._form_area.setEnabled(not running)
+        self.start_button.setEnabled(not running)
+        self.stop_button.setEnabled(running and not stopping)
+        self.save_button.setEnabled(
+            not running and not self.saver.running and self._poses is not None
+        )
+
+
+_open: WeakSet[PredictWidget] = WeakSet()
+
+
+def open_predict(viewer: napari.Viewer, model: Path) -> PredictWidget:
+    """Show the Predict widget of a viewer, open one if there is none, and choose a model."""
+    for widget in list(_open):
+        if isalive(widget) and widget._viewer is viewer and widget.window() is not widget:
+            dock = widget.parentWidget()
+            break
+    else:
+        widget = PredictWidget(viewer)
+        dock = viewer.window.add_dock_widget(
+            widget, name="Predict poses", area="right", tabify=True
+        )
+    if dock is not None:
+        dock.show()
+        dock.raise_()
+    widget.set_model(model)
+    return widget
+
+
+def file_filter() -> str:
+    """Return the formats that can be written, as Qt wants them in a dialog."""
+    from napari_semimultipose.io.labels import FORMATS
+
+    return ";;".join(
+        f"{f.title} ({' '.join('*' + s for s in f.suffixes)})"
+        for f in FORMATS.values()
+        if f.writes and f.suffixes
+    )

@@ -1,0 +1,119 @@
+"""The part of the Train widget that asks how to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_semimultipose.config import PRESETS, Config, TrainConfig
+from napari_semimultipose.widgets.choosers import PathField, devices, free_name
+from napari_semimultipose.widgets.editors import ChoiceEditor, FloatEditor, editor_for
+from napari_semimultipose.widgets.forms import DEVICE_HELP, AdvancedSettings, rows_of
+
+PRESET_NAMES = {
+    "default": "Recommended",
+    "paper": "As in the paper",
+    "authors_code": "As in the authors' code",
+}
+PRESET_HELP = {
+    "default": "Small network, learns within minutes on a processor or a graphics card",
+    "paper": "Network, losses and schedule of the SemiMultiPose paper; needs a graphics card",
+    "authors_code": "What the authors' program does where it differs from their paper",
+}
+METHOD_NAMES = {
+    "semimultipose": "Labelled and other frames",
+    "labeled": "Labelled frames, with fusion",
+    "directpose": "Labelled frames alone",
+}
+METHOD_HELP = {
+    "semimultipose": "SemiMultiPose: on frames without labels, the two branches of the network "
+    "teach each other",
+    "labeled": "The fusion loss between the two branches, on labelled frames only",
+    "directpose": "DirectPose: supervised learning only",
+}
+GROUPS = ("model", "data", "augment", "loss", "train")
+IN_MAIN_FORM = (
+    "train.method",
+    "train.minutes",
+    "train.iterations",
+    "train.seed",
+    "train.device",
+)
+MINUTES, STEPS = "minutes", "steps"
+USUAL_LENGTH = {MINUTES: 10.0, STEPS: 2000.0}
+
+
+class TrainingSettings(QWidget):
+    """Preset, method, length, device, seed, model folder, and all other settings folded away."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._suggested: Path | None = None
+        self.preset = ChoiceEditor({name: PRESET_NAMES.get(name, name) for name in PRESETS}, self)
+        self.preset.set_help(PRESET_HELP)
+        self.method = ChoiceEditor(METHOD_NAMES, self)
+        self.method.set_help(METHOD_HELP)
+        self.length = FloatEditor(0.05, 1e9, parent=self)
+        self.unit = ChoiceEditor({MINUTES: "minutes", STEPS: "steps"}, self)
+        self.device = ChoiceEditor({name: name for name in devices()}, self)
+        self.seed = editor_for(TrainConfig.model_fields["seed"], parent=self)
+        self.out = PathField("folder", "Model folder", parent=self)
+        self.advanced = AdvancedSettings(GROUPS, IN_MAIN_FORM, self)
+        length = QWidget(self)
+        row = QHBoxLayout(length)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(self.length, 1)
+        row.addWidget(self.unit, 1)
+        form = rows_of(
+            ("Preset", self.preset, "Settings to start from; it sets all that follow"),
+            ("Learn from", self.method, "\n".join(METHOD_HELP.values())),
+            ("Train for", length, "Wall-clock time, or number of optimiser steps"),
+            ("Device", self.device, DEVICE_HELP),
+            ("Seed", self.seed, TrainConfig.model_fields["seed"].description or ""),
+            ("Model folder", self.out, "Where the model is written; it can be copied and shared"),
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self.advanced)
+        self.preset.changed.connect(self._on_preset)
+        self.unit.changed.connect(lambda: self.length.set_value(USUAL_LENGTH[self.unit.value()]))
+        self._on_preset()
+
+    def config(self) -> Config:
+        """Return the settings as they stand in the form.
+
+        Raises
+        ------
+        ConfigError
+            When something that was typed is no value of its setting.
+        """
+        by_time = self.unit.value() == MINUTES
+        length = self.length.value()
+        changes: Mapping[str, Any] = {
+            "train.method": self.method.value(),
+            "train.minutes": length if by_time else 0.0,
+            "train.iterations": 0 if by_time else max(1, round(length)),
+            "train.seed": self.seed.value(),
+            "train.device": self.device.value(),
+            **self.advanced.changes(),
+        }
+        return Config.from_preset(self.preset.value()).with_settings(changes)
+
+    def suggest_folder(self, place: Path) -> None:
+        """Name the model folder, by a name that is free, unless the user has named it."""
+        if self.out.path() == self._suggested:
+            self._suggested = free_name(place)
+            self.out.set_path(self._suggested)
+
+    def _on_preset(self) -> None:
+        config = Config.from_preset(self.preset.value())
+        self.advanced.set_config(config)
+        self.method.set_value(config.train.method)
+        by_steps = config.train.iterations > 0
+        self.unit.set_value(STEPS if by_steps else MINUTES)
+        self.length.set_value(config.train.iterations if by_steps else config.train.minutes)
