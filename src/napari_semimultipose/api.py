@@ -20,6 +20,7 @@ from napari_semimultipose.poses import Poses
 from napari_semimultipose.sources import Entries, rows_named
 
 if TYPE_CHECKING:
+    from napari_semimultipose.inference.predict import Predictor
     from napari_semimultipose.io.frames import Frames
     from napari_semimultipose.recordings import Recording
     from napari_semimultipose.training.events import Event
@@ -149,7 +150,7 @@ def train(
 
 
 def predict(
-    model: FilePath,
+    model: FilePath | Predictor,
     frames: Any,
     *,
     out: FilePath | None = None,
@@ -166,8 +167,9 @@ def predict(
 
     Parameters
     ----------
-    model : path
-        Model folder.
+    model : path or Predictor
+        Model folder; or the model loaded (`inference.predict.Predictor`), for many recordings, with
+        its own settings of prediction.
     frames : path, Frames or array
         A recording; a labels file, whose labelled frames are meant; or a text file that lists images.
         Names of images are kept as they are written there.
@@ -199,11 +201,16 @@ def predict(
     from napari_semimultipose.recordings import open_for_prediction
     from napari_semimultipose.tracking.identity import IdentityTracker, relabel
 
-    config = prediction_config(model, config, animals=animals)
+    base = config or (model.info.config if isinstance(model, Predictor) else _saved_config(model))
+    config = _for_animals(base, animals)
     stop = should_stop or (lambda: False)
     with ExitStack() as opened:
         recordings = open_for_prediction(frames, opened, frame_range)
-        predictor = Predictor.from_folder(Path(model), config.predict)
+        predictor = (
+            model
+            if isinstance(model, Predictor)
+            else Predictor.from_folder(Path(model), config.predict)
+        )
         tracker = IdentityTracker(config.track) if track and recordings[0].sequence else None
         total = sum(len(recording.indices) for recording in recordings)
         parts: list[Poses] = []
@@ -292,7 +299,10 @@ def prediction_config(
     animals : int, optional
         Number of animals if it is fixed, 0 if not.
     """
-    config = config or _saved_config(model)
+    return _for_animals(config or _saved_config(model), animals)
+
+
+def _for_animals(config: Config, animals: int | None) -> Config:
     if animals is None:
         return config
     return config.with_settings({"track.animals": animals, "predict.max_animals": animals})
@@ -342,7 +352,7 @@ def evaluate(
 
 
 def _predict_recording(
-    predictor: Any, recording: Recording, should_stop: Callable[[], bool]
+    predictor: Predictor, recording: Recording, should_stop: Callable[[], bool]
 ) -> Iterator[Poses]:
     """Yield the poses of a recording piece by piece, as poses of the video they belong to."""
     from napari_semimultipose.inference.predict import predict_stream

@@ -56,6 +56,7 @@ def predict(
     Ctrl-C keeps what was predicted so far.
     """
     from napari_semimultipose import api
+    from napari_semimultipose.inference.predict import Predictor
 
     section = parse_frame_range(frame_range)
     config = api.prediction_config(model).with_settings(settings or [])
@@ -63,6 +64,7 @@ def predict(
         config = config.with_settings({"predict.device": device})
     config = api.prediction_config(model, config, animals=animals)
     jobs = plan(frames, out)
+    predictor = Predictor.from_folder(model, config.predict)
     several = not (len(jobs) == 1 and jobs[0].target == out)
     failed: list[str] = []
     with progress("predicting") as display, stop_on_signal() as stop:
@@ -73,7 +75,7 @@ def predict(
             label = f"{job.source.name} ({number + 1}/{len(jobs)})" if several else job.source.name
             try:
                 poses = api.predict(
-                    model,
+                    predictor,
                     job.source,
                     config=config,
                     track=track,
