@@ -13,6 +13,7 @@ import napari_semimultipose
 ROOT = Path(napari_semimultipose.__file__).parent
 PACKAGE = "napari_semimultipose"
 FLOORS = {
+    "skeleton": 0,
     "poses": 1,
     "config": 1,
     "errors": 0,
