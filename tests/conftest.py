@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+
+# Torch imports triton where it finds it, and triton's LLVM crashes Mesa's, which draws the windows of
+# the GUI tests in the same process (see widgets/preload.py). Unit tests import torch at collection.
+sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
