@@ -1,1 +1,1 @@
-
+"""Poses over time: who is who."""
