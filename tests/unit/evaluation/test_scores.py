@@ -504,3 +504,46 @@ def test_frames_are_matched_by_name_for_images() -> None:
         backwards, frame=np.arange(6), videos=(Video("elsewhere", truth.videos[0].images[::-1]),)
     )
     assert evaluate(renamed, truth)["ap"] == 1.0
+
+
+# ----------------------------------------------------------------------- real recordings
+
+
+def test_real_bees_agree_with_the_independent_scorer(peer: ModuleType, shared_data: Path) -> None:
+    from napari_semimultipose.io.labels import read_poses
+
+    folder = shared_data / "honeybee"
+    raw = json.loads((folder / "annotations_labeled.json").read_text())
+    bees = read_poses(folder / "annotations_labeled.json")
+    random = np.random.default_rng(0)
+    xy = bees.xy + random.normal(size=bees.xy.shape) * 4
+    xy[random.random(bees.present.shape) < 0.1] = np.nan
+    prediction = replace(bees, xy=xy, instance_score=random.random(bees.present.shape))
+    prediction = prediction.select(random.permutation(len(bees)))
+    image_id = {entry["file_name"]: entry["id"] for entry in raw["images"]}
+    results = []
+    for row, slot in np.argwhere(prediction.present).tolist():
+        points = np.nan_to_num(np.c_[prediction.xy[row, slot], prediction.visible[row, slot]])
+        results.append(
+            {
+                "image_id": image_id[prediction.image_name(row)],
+                "keypoints": points.ravel().tolist(),
+                "score": float(prediction.instance_score[row, slot]),
+            }
+        )
+    names = bees.skeleton.keypoints
+    swap = (("Rant", "Lant"),)
+    config = EvaluateConfig(swap=swap, pck_reference=("Tail", "Head"), score_threshold=0.5)
+    # The areas in the file are extents with a margin, too, but cut off at the image's border.
+    theirs = peer.score(
+        raw,
+        results,
+        area_rule="extent",
+        swaps=[tuple(names.index(name) for name in pair) for pair in swap],
+        ref=[names.index("Tail"), names.index("Head")],
+    )
+    ours = evaluate(prediction, bees, config)
+    for their_name, name in NAMES.items():
+        assert ours[name] == pytest.approx(theirs[their_name], abs=1e-9), their_name
+    assert ours["frames"] == 135
+    assert ours["animals"] == 1614
