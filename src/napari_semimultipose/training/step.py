@@ -191,8 +191,8 @@ class Objective:
         loss = self.config.loss
         xy = found.xy
         if loss.pad_stretch:
-            # The published code rescales by padded / unpadded height, on both axes.
-            padded = 32 * output.heat_stride * -(-output.heat.shape[-2] // 32)
+            # The published code rescales crops of 600 px by padded / unpadded height, on both axes.
+            padded = output.heat_stride * output.heat.shape[-2]
             xy = xy * (padded / (padded - 8))
         cells = (xy - output.heat_stride // 2) / output.heat_stride
         score = found.cls if loss.pseudo_score == "cls" else found.score

@@ -72,7 +72,9 @@ def test_unlabelled_frames_act_only_in_semimultipose(job: Job) -> None:
     supervised, labeled = names("directpose"), names("labeled")
     assert supervised == {"cls", "heat", "keypoints", "quality", "locator", "total"}
     assert (labeled - supervised) == {"labeled_to_heat", "labeled_to_keypoints"}
-    assert {"unlabeled_to_keypoints", "teacher_cls", "teacher_heat"} <= names("semimultipose") - labeled
+    assert {"unlabeled_to_keypoints", "teacher_cls", "teacher_heat"} <= names(
+        "semimultipose"
+    ) - labeled
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""The objective of a step: pseudo keypoints, teachers, and what acts when."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.data.views import affine_about
+from napari_semimultipose.inference.decode import Detections
+from napari_semimultipose.losses.objective import Labels
+from napari_semimultipose.models.directpose import LevelOutput, Output
+from napari_semimultipose.poses import Poses, Skeleton
+from napari_semimultipose.training.pseudo import pseudo_labels
+from napari_semimultipose.training.step import Objective, longest_limbs_px
+
+SKELETON = Skeleton(("head", "left", "right"), edges=((0, 1),), symmetry=((1, 2),))
+CPU = torch.device("cpu")
+
+
+def objective(config: Config) -> Objective:
+    return Objective(config, SKELETON, ((0,), (1,), (2,)), [10.0], CPU)
+
+
+def output(side: int, stride: int = 8, heat_stride: int = 8, k: int = 3) -> Output:
+    cells, heat = side // stride, side // heat_stride
+    low = torch.full((1, 1, cells, cells), -7.0)
+    return Output(
+        [
+            LevelOutput(
+                stride,
+                low,
+                torch.full_like(low, 3.0),
+                torch.zeros(1, k, 2, cells, cells),
+                torch.zeros(1, k, 2, cells, cells),
+            )
+        ],
+        torch.full((1, k, heat, heat), -7.0),
+        heat_stride,
+    )
+
+
+def found(xy: torch.Tensor) -> Detections:
+    n = len(xy)
+    zeros = torch.zeros(n, dtype=torch.long)
+    return Detections(zeros, xy, torch.full((n,), 0.5), torch.full((n,), 0.8), zeros, zeros)
+
+
+def test_the_stretch_of_the_published_code_is_608_over_600() -> None:
+    xy = torch.full((1, 3, 2), 300.0)
+    faithful = objective(Config.from_preset("paper"))._pseudo_keypoints(found(xy), output(608))
+    stretched = objective(Config.from_preset("authors_code"))._pseudo_keypoints(
+        found(xy), output(608)
+    )
+    assert float(faithful.cells[0, 0, 0]) == pytest.approx((300 - 4) / 8)
+    assert float(stretched.cells[0, 0, 0]) == pytest.approx((300 * 608 / 600 - 4) / 8)
+    # Their weights are the class score, and that times centreness.
+    assert (float(faithful.score[0]), float(stretched.score[0])) == pytest.approx((0.8, 0.5))
+
+
+def test_longest_limbs_are_at_the_working_scale() -> None:
+    xy = torch.tensor([[[[0.0, 0], [30, 40], [5, 5]], [[0, 0], [3, 4], [5, 5]]]]).numpy()
+    assert longest_limbs_px(Poses(SKELETON, xy, [0]), [0], 0.5) == [25.0]
+
+
+def teacher(xy: torch.Tensor, score: float, *, clear: tuple[bool, ...]) -> Output:
+    """A teacher that sees one animal; its heat maps agree on the keypoints marked as clear."""
+    out = output(64, heat_stride=4)
+    (level,) = out.levels
+    level.cls[0, 0, 4, 4] = math.log(score / (1 - score))
+    level.quality[:] = 20.0
+    level.offsets[0, :, :, 4, 4] = (xy - 36.0) / 8
+    axis = torch.arange(16.0)
+    for k, (x, y) in enumerate(((xy - 2) / 4).tolist()):
+        if clear[k]:
+            bump = torch.exp(-((axis[None] - x) ** 2 + (axis[:, None] - y) ** 2) / 2)
+            out.heat[0, k] = torch.logit((0.95 * bump).clamp(1e-3))
+    return out
+
+
+XY = torch.tensor([[38.0, 30.0], [26.0, 34.0], [46.0, 42.0]])
+
+
+def follow(said: Output, *, mirrored: bool = False, confident: float = 0.3) -> Labels:
+    affine = affine_about((31.5, 31.5), (31.5, 31.5), angle_deg=20, mirrored=mirrored)
+    (labels,) = pseudo_labels(
+        said,
+        torch.from_numpy(affine).float()[None],
+        64,
+        Config().loss,
+        confident,
+        torch.from_numpy(SKELETON.mirror_index),
+    )
+    return labels
+
+
+def test_a_teachers_animal_is_carried_into_the_view_of_the_pupil() -> None:
+    labels = follow(teacher(XY, 0.9, clear=(True, True, True)))
+    affine = torch.from_numpy(affine_about((31.5, 31.5), (31.5, 31.5), angle_deg=20)).float()
+    torch.testing.assert_close(
+        labels.keypoints[0], XY @ affine[:, :2].T + affine[:, 2], atol=0.3, rtol=0
+    )
+    assert labels.visible.all()
+
+
+def test_a_mirrored_view_trades_left_and_right() -> None:
+    straight = follow(teacher(XY, 0.9, clear=(True, True, False)))
+    mirrored = follow(teacher(XY, 0.9, clear=(True, True, False)), mirrored=True)
+    assert straight.labeled.tolist() == [[True, True, False]]
+    assert mirrored.labeled.tolist() == [[True, False, True]]
+
+
+def test_unsure_animals_are_no_labels_and_their_place_is_left_out() -> None:
+    labels = follow(teacher(XY, 0.2, clear=(True, True, True)))
+    assert len(labels.keypoints) == 0
+    assert labels.ignored is not None
+    inside = labels.ignored(torch.tensor([[31.5, 36.0], [31.5, 60.0]]))
+    assert inside.tolist() == [True, False]
+
+
+def test_what_the_teacher_did_not_see_is_left_out() -> None:
+    labels = follow(teacher(XY, 0.9, clear=(True, True, True)))
+    assert labels.ignored is not None
+    assert labels.ignored(torch.tensor([[0.0, 0.0], [31.5, 31.5]])).tolist() == [True, False]
+
+
+def test_animals_that_the_branches_disagree_on_are_no_labels() -> None:
+    assert len(follow(teacher(XY, 0.9, clear=(False, False, False))).keypoints) == 0
