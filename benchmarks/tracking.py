@@ -109,7 +109,7 @@ def main() -> None:
     results = []
     print(
         f"{'recording':20} {'detections':10} {'N':>4} {'every':>5} {'frames':>6} {'switches':>8} "
-        f"{'IDF1':>6} {'ideal':>6} {'tracks':>6} {'frames/s':>9}"
+        f"{'IDF1':>6} {'ideal':>6} {'tracks':>6} {'frames/s':>9} {'/ CPU s':>8}"
     )
     for name in args.only:
         for kind, fixed, stride in (
@@ -126,7 +126,8 @@ def main() -> None:
             print(
                 f"{name:20} {kind:10} {r['animals'] if fixed else '?':>4} {stride:5} "
                 f"{r['frames']:6} {r['switches']:8} {r['idf1']:6.4f} {r['ideal_idf1']:6.4f} "
-                f"{r['predicted_tracks']:3}/{r['animals']:<2} {r['frames_per_s']:9.0f}",
+                f"{r['predicted_tracks']:3}/{r['animals']:<2} {r['frames_per_s']:9.0f} "
+                f"{r['frames_per_cpu_s']:8.0f}",
                 flush=True,
             )
     if args.json:
