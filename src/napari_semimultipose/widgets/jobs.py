@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -233,7 +234,6 @@ class Predicted:
 
     poses: Poses
     reason: Literal["finished", "stopped", "failed"]
-    content: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -253,8 +253,6 @@ class PredictionJob:
         First frame, and the one after the last; all by default.
     out : Path, optional
         Labels file that is written at the end, and on the way every two minutes.
-    prepare : callable, optional
-        Called with the final poses, in the worker thread; its result becomes ``Predicted.content``.
     """
 
     model: Path
@@ -263,7 +261,6 @@ class PredictionJob:
     track: bool = True
     frame_range: tuple[int, int] | None = None
     out: Path | None = None
-    prepare: Callable[[Poses], Mapping[str, Any]] | None = None
 
 
 def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[Any]:
@@ -273,7 +270,8 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
     ------
     Ready, Chunk, Tracking, Saved, Predicted, Failed
     """
-    import_quietly("napari_semimultipose.inference.predict")
+    # The layers of the result need pandas; napari would import it in the main thread.
+    import_quietly("napari_semimultipose.inference.predict", "pandas")
     from napari_semimultipose.inference.predict import Predictor, predict_stream, video_of
     from napari_semimultipose.recordings import open_for_prediction
 
@@ -312,8 +310,6 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
             failure = Failed(str(error))
         except Exception as error:
             logger.exception("prediction failed")
-            import traceback
-
             failure = Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
         poses = (
             Poses.concatenate(parts) if parts else Poses.empty(predictor.skeleton, videos=(video,))
@@ -324,13 +320,12 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
         poses = api.track(poses, job.config.track)
     if job.out is not None and len(poses):
         yield from _save(poses, job.out)
-    content = job.prepare(poses) if job.prepare is not None else {}
     reason: Literal["finished", "stopped", "failed"] = "finished"
     if failure is not None:
         reason = "failed"
     elif stopped:
         reason = "stopped"
-    yield Predicted(poses, reason, content)
+    yield Predicted(poses, reason)
     if failure is not None:
         yield failure
 
