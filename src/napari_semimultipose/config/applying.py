@@ -111,12 +111,12 @@ class PredictConfig(Settings):
         0, title="Most animals", description="Keep at most this many animals a frame; 0: no limit"
     )
     refine_cells: Annotated[float, Field(ge=0)] = Field(
-        2.0,
+        4.0,
         title="Refinement radius",
         description="Move a keypoint to the heat-map peak within this many cells; 0: leave it",
     )
     refine_peak: Fraction = Field(
-        0.2, title="Refinement peak", description="Least heat-map value of such a peak"
+        0.1, title="Refinement peak", description="Least heat-map value of such a peak"
     )
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto", description="Number format; 'auto': bf16 where the processor computes in it"
