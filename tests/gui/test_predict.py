@@ -12,6 +12,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
 
 from napari_semimultipose.config import Config
+from napari_semimultipose.errors import FramesError
 from napari_semimultipose.io.labels import read_poses
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.layers.points import poses_from_layer
@@ -21,6 +22,7 @@ from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets import jobs, worker
 from napari_semimultipose.widgets import predict as predict_module
 from napari_semimultipose.widgets.jobs import Chunk, Predicted, Ready, Saved, Tracking
+from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_of
 from napari_semimultipose.widgets.predict import PredictWidget, open_predict
 from napari_semimultipose.widgets.prediction_settings import summary_of
 
@@ -73,7 +75,7 @@ class Actor:
             if should_stop():
                 break
             if self.error_at == start:
-                yield Predicted(Poses.concatenate(parts), "failed")
+                yield Predicted(Poses.concatenate([self.truth.select([]), *parts]), "failed")
                 yield Failed("frame 12 cannot be read", "Traceback")
                 return
             parts.append(self.truth.select(range(start, start + 4)))
@@ -329,6 +331,14 @@ def test_a_runtime_error_in_the_worker_is_shown(widget, qtbot, monkeypatch):
     assert widget.start_button.isEnabled()
 
 
+def test_nothing_is_left_in_the_viewer_when_not_one_frame_is_read(viewer, widget, play, qtbot):
+    play(error_at=0)
+    widget.start()
+    qtbot.waitUntil(ended(widget))
+    assert "cannot be read" in widget.message.text()
+    assert kinds(viewer) == ["Image"]
+
+
 # --------------------------------------------- what users do in the meantime
 
 
@@ -448,6 +458,19 @@ def test_a_long_list_of_keypoints_is_cut():
     assert "No weights yet" in text
 
 
+def test_the_frames_of_a_layer_know_their_file(viewer, tmp_path, recording):
+    path = tmp_path / "arena.npy"
+    np.save(path, recording[0])
+    (layer,) = viewer.open(path, plugin="napari", rgb=True, contrast_limits=(0, 255))
+    assert frames_from_layer(layer).path == str(path)
+    assert place_of(layer) == path
+    shown = viewer.add_image(recording[0], rgb=True, contrast_limits=(0, 255), name="in memory")
+    assert frames_from_layer(shown).path is None
+    assert place_of(shown).name == "in memory"
+    with pytest.raises(FramesError, match="'deep' cannot be used as a recording"):
+        frames_from_layer(viewer.add_image(np.zeros((2, 2, 9, 9, 9)), name="deep"))
+
+
 # ------------------------------------------- what the worker thread does with it
 
 
@@ -557,8 +580,6 @@ def test_a_range_keeps_its_frame_numbers(recording, model, stream):
 
 
 def test_a_range_outside_the_recording_is_refused(recording, model, stream):
-    from napari_semimultipose.errors import FramesError
-
     with pytest.raises(FramesError, match="0 to 23"):
         run(job_for(recording, model, None, frame_range=(100, 110)))
 

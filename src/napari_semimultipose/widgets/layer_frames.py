@@ -23,11 +23,14 @@ def frames_from_layer(layer: Image) -> Frames:
         When the layer is no stack of pictures.
     """
     try:
-        return open_frames(layer.data)
+        frames = open_frames(layer.data)
     except FramesError as error:
         raise FramesError(
             f"the layer '{layer.name}' cannot be used as a recording: {error}"
         ) from None
+    if frames.path is None and layer.source.path is not None:
+        frames.path = str(layer.source.path)  # read by napari: the poses name the file all the same
+    return frames
 
 
 def place_of(layer: Image) -> Path:

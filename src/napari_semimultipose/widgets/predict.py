@@ -227,6 +227,8 @@ class PredictWidget(WorkWidget):
                 case Ready():
                     self.progress.setRange(0, max(1, event.total))
                     self._poses = Poses.empty(event.skeleton, videos=(event.video,))
+                    # Now, because new layers keep napari busy for a moment
+                    self._layers = self._new_layers(self._poses)
                     self.status.setText(f"Predicting {event.total} frames on {event.device}")
                 case Chunk():
                     self._waiting.append(event.poses)
@@ -250,9 +252,7 @@ class PredictWidget(WorkWidget):
     def _show_waiting(self) -> None:
         poses = Poses.concatenate(self._waiting)
         self._waiting = []
-        if self._layers is None:
-            self._layers = self._new_layers(poses)
-        else:
+        if self._layers is not None:
             self._layers.add(poses)  # nothing, when the user has removed the layer
         self._shown_at = time.monotonic()
 
@@ -265,7 +265,9 @@ class PredictWidget(WorkWidget):
     def _on_predicted(self, event: Predicted) -> None:
         self._waiting = []
         self._poses = event.poses
-        if self._layers is None or self._layers.closed:
+        if not len(event.poses):
+            self._remove_empty_layers()
+        elif self._layers is None or self._layers.closed:
             # Removed on the way, perhaps to see the frames: the result is shown all the same.
             self._layers = self._new_layers(event.poses)
         else:
@@ -281,6 +283,12 @@ class PredictWidget(WorkWidget):
         if event.reason == "finished":
             show_info(text)
 
+    def _remove_empty_layers(self) -> None:
+        """Take the layers out again when not even one frame was predicted."""
+        if self._layers is not None and not len(self._layers.store):
+            self._layers.close()
+            self._layers = None
+
     def _on_saved(self, event: Saved) -> None:
         text = f"Saved to {event.path}"
         if event.lost:
@@ -290,6 +298,7 @@ class PredictWidget(WorkWidget):
     def _on_ended(self) -> None:
         if self._waiting:
             self._show_waiting()
+        self._remove_empty_layers()
         if self.progress.maximum() == 0:
             self.progress.setRange(0, 1)
             self.progress.setValue(0)
