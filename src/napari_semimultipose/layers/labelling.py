@@ -235,6 +235,10 @@ class LabelSession:
         """Make a keypoint of the animal the target; if it is there, it is selected as well."""
         self._point_at(Target(self._target.slot, keypoint))
 
+    def new_animal(self) -> None:
+        """Begin a new animal, whatever the last one still lacks."""
+        self._set(Target(), None)
+
     def step_animal(self, step: int) -> None:
         """Go to the next or previous animal of the frame; a new one comes after the last."""
         animals: list[int | None] = [*self.slots, None]

@@ -173,7 +173,12 @@ class PoseStore:
         """Return all animals and all marked frames as `Poses`, sorted by video and frame."""
         present = self.present()
         rows = np.flatnonzero(present.any(1) | self._negative[: self._used])
-        return self.take(rows[np.lexsort((self.array("frame")[rows], self.array("video")[rows]))])
+        poses = self.take(rows[np.lexsort((self.array("frame")[rows], self.array("video")[rows]))])
+        count = poses.present.sum(1)
+        packed = np.arange(self.n_slots) < count[:, None]
+        if count.max(initial=0) == self.n_slots and (poses.present == packed).all():
+            return poses  # nothing to pack, which would take time in long recordings
+        return poses.keep(poses.present)
 
     # ---------------------------------------------------------------- writing
 
@@ -223,6 +228,11 @@ class PoseStore:
             self._arrays[name][rows, :n] = getattr(poses, name)
         self._negative[rows] = ~poses.present.any(1)
         self._tell(None)
+
+    def add_video(self, video: Video) -> int:
+        """Add a recording without labels and return its index."""
+        self.videos = (*self.videos, video)
+        return len(self.videos) - 1
 
     def replace(self, poses: Poses) -> None:
         """Take over another table; addresses of the old one lose their meaning."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_semimultipose.layers.points import METADATA_KEY
 from napari_semimultipose.layers.style import PoseStyle, animal_colors, animal_number
 from napari_semimultipose.poses import Poses
 
@@ -61,4 +62,5 @@ def vectors_layer_data(
         return None
     style = style or PoseStyle.fitting(poses)
     look: dict[str, Any] = style.vectors_kwargs()
-    return data, {"name": name, "features": features, "edge_color": colors, **look}, "vectors"
+    look |= {"features": features, "edge_color": colors, "metadata": {METADATA_KEY: "skeleton"}}
+    return data, {"name": name, **look}, "vectors"

@@ -8,8 +8,9 @@ napari steps from frame to frame by itself; outside of it the window moves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +58,29 @@ def geometry_of(image: Image | None) -> dict[str, Any]:
     }
 
 
+def image_shape(image: Image) -> tuple[int, int]:
+    """Height and width of an image layer in px."""
+    height, width = image.level_shapes[0][image.ndim - 2 : image.ndim]
+    return int(height), int(width)
+
+
+def n_frames(image: Image) -> int:
+    """Return the number of frames of an image layer; a single image has one."""
+    return int(image.level_shapes[0][image.ndim - 3]) if image.ndim > 2 else 1
+
+
+def make_gl_current(viewer: Any) -> None:
+    """Make the OpenGL context of the viewer's canvas the current one.
+
+    napari (at least up to 0.9.2) frees the buffers and programs of a removed layer in whatever
+    context happens to be current. When two layers go without a picture drawn in between, as ours
+    do, the next picture crashes the program: a segmentation fault in Mesa, an access violation in
+    other drivers.
+    """
+    with suppress(AttributeError, RuntimeError):  # no window, or one that is closing
+        viewer.window._qt_viewer.canvas.native.makeCurrent()
+
+
 class PoseView:
     """Points and Vectors of one video of a store, near the current frame of a viewer.
 
@@ -84,6 +108,15 @@ class PoseView:
     close_listeners : list of callables
         Called once when the layers are gone or about to go.
     """
+
+    # A view lives as long as its layer: the layer's metadata hold the store, whose listeners hold it.
+    _views: ClassVar[WeakKeyDictionary[Points, ref[PoseView]]] = WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, points: Points) -> PoseView | None:
+        """Return the view that a Points layer belongs to, if it is the window of one."""
+        known = cls._views.get(points)
+        return None if known is None else known()
 
     def __init__(
         self,
@@ -118,11 +151,13 @@ class PoseView:
         self._span = range(0)
         self.points: Points = points if points is not None else self._make_points(name)
         self.points.metadata[METADATA_KEY] = self._info()
+        self._views[self.points] = ref(self)
         self.vectors: Vectors | None = self._make_vectors()
         self._frame = self.frame
         self.refresh()
         store.listeners.append(self._on_store)
         viewer.dims.events.current_step.connect(self._on_step)
+        viewer.layers.events.removing.connect(self._before_removal)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         self.points.events.data.connect(self._on_native_edit)
         self.points.events.visible.connect(self._on_visible)
@@ -172,6 +207,11 @@ class PoseView:
         """The layer with the frames."""
         return self._image
 
+    @property
+    def closed(self) -> bool:
+        """Whether the layers are gone."""
+        return self._closed
+
     def show_video(self, video: int, image: Image | None) -> None:
         """Show another video of the store, over another image layer."""
         self._video, self._image = video, image
@@ -189,7 +229,7 @@ class PoseView:
         return self._set_style()
 
     def _set_style(self) -> bool:
-        shape = None if self._image is None else self._image.level_shapes[0][-2:]
+        shape = None if self._image is None else image_shape(self._image)
         style = PoseStyle.fitting(self.store.sample(200), self._color_by, shape)
         changed = (style := style.scaled(self._size_factor)) != self._style
         self._style = style
@@ -239,13 +279,6 @@ class PoseView:
         """Let the viewer show a frame."""
         world = self.points.data_to_world((frame, 0, 0))[0]
         self.viewer.dims.set_point(self.viewer.dims.ndim - 3, world)
-
-    @property
-    def n_frames(self) -> int | None:
-        """Number of frames of the image layer, if there is one."""
-        if self._image is None:
-            return None
-        return int(self._image.level_shapes[0][-3]) if self._image.ndim > 2 else 1
 
     def _on_step(self, event: Any = None) -> None:
         frame = self.frame
@@ -401,6 +434,9 @@ class PoseView:
         if self.vectors is not None:
             self.vectors.visible = self.points.visible and self._edges_shown
 
+    def _before_removal(self, event: Any = None) -> None:
+        make_gl_current(self.viewer)
+
     def _on_layer_removed(self, event: Any) -> None:
         if event.value is self.points:
             self.close()
@@ -415,11 +451,14 @@ class PoseView:
         for listener in list(self.close_listeners):
             listener()
         self._closed = True
+        self._views.pop(self.points, None)
         self.store.listeners.remove(self._on_store)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
+        self.viewer.layers.events.removing.disconnect(self._before_removal)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.points.events.data.disconnect(self._on_native_edit)
         self.points.events.visible.disconnect(self._on_visible)
+        self._before_removal()
         for layer in (self.vectors, self.points):
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)

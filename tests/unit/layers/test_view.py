@@ -7,7 +7,14 @@ from napari.components import ViewerModel
 from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.store import PoseStore
-from napari_semimultipose.layers.view import WINDOW_POINTS, Key, PoseView, geometry_of
+from napari_semimultipose.layers.view import (
+    WINDOW_POINTS,
+    Key,
+    PoseView,
+    geometry_of,
+    image_shape,
+    n_frames,
+)
 from napari_semimultipose.poses import Poses, Skeleton, Video, Visibility
 
 from .conftest import assert_same
@@ -96,7 +103,8 @@ def test_a_single_image_is_frame_zero():
     np.testing.assert_array_equal(geometry["scale"], [1, 0.5, 0.5])
     poses = make_poses(1)
     view = PoseView(viewer, PoseStore(poses), image=image)
-    assert view.n_frames == 1
+    assert n_frames(image) == 1
+    assert image_shape(image) == (64, 64)
     assert shown(view) == expected(poses, 0)
 
 
@@ -175,6 +183,37 @@ def test_a_layer_from_a_reader_becomes_the_window(viewer):
     assert view.points is layer
     assert shown(view) == expected(poses, 49)
     assert_same(poses_from_layer(layer), poses)
+
+
+def test_sizes_of_colour_stacks_do_not_count_the_channels():
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((7, 30, 40, 3), np.uint8), rgb=True)
+    assert n_frames(image) == 7
+    assert image_shape(image) == (30, 40)
+
+
+def test_the_view_of_a_layer_is_found(viewer):
+    view = PoseView(viewer, PoseStore(make_poses(5)))
+    assert PoseView.of(view.points) is view
+    view.close()
+    assert PoseView.of(view.points) is None
+
+
+def test_a_view_lives_and_dies_with_its_layer(viewer):
+    import gc
+    import weakref
+
+    poses = make_poses(50)
+    layer = PoseView(viewer, PoseStore(poses)).points  # nobody keeps the view
+    gc.collect()
+    viewer.dims.set_point(0, 40)
+    assert {(x, y) for _, y, x in layer.data[layer._view_indices].tolist()} == expected(poses, 40)
+    view = weakref.ref(PoseView.of(layer))
+    viewer.layers.remove(layer)
+    del layer
+    viewer.layers.clear()
+    gc.collect()
+    assert view() is None
 
 
 def test_one_of_several_videos_is_shown(viewer):
