@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import napari
 import numpy as np
@@ -10,6 +11,15 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch) -> Path:
+    """Nothing is written to the real home folder."""
+    folder = tmp_path_factory.mktemp("home")
+    # Not through the environment: napari keeps its compiled icons in the home folder.
+    monkeypatch.setattr(Path, "home", lambda: folder)
+    return folder
 
 
 @pytest.fixture
@@ -36,13 +46,17 @@ class Hand:
     def at(self, x: float, y: float, layer) -> QPoint:
         """Place on the canvas of the pixel (x, y) of a layer (frame, row, column)."""
         process_events()
-        world = np.asarray(layer.data_to_world((0, y, x)))[-2:]
         canvas = self.viewer.window._qt_viewer.canvas
-        scene = canvas.layer_to_visual[self.viewer.layers[0]].node.get_transform("scene", "canvas")
-        view = canvas.view.scene.node_transform(canvas.view.canvas.scene)
-        del scene
-        spot = view.map([world[1], world[0], 0, 1])
-        return QPoint(round(spot[0] / spot[3]), round(spot[1] / spot[3]))
+        corners = [(0, 0), (100, 0), (0, 100)]
+        try:
+            world = [canvas._map_canvas2world(c, canvas.view)[-2:] for c in corners]
+        except TypeError:  # napari before 0.8
+            world = [canvas._map_canvas2world(c)[-2:] for c in corners]
+        origin, right, down = np.asarray(world)
+        step = np.column_stack([right - origin, down - origin]) / 100
+        wanted = np.asarray(layer.data_to_world((0, y, x)))[-2:]
+        spot = np.linalg.solve(step, wanted - origin)
+        return QPoint(*np.round(spot).astype(int).tolist())
 
     def click(self, x, y, layer, modifier=Qt.KeyboardModifier.NoModifier) -> None:
         spot = self.at(x, y, layer)

@@ -1,0 +1,465 @@
+"""The Annotate widget: make a skeleton, click keypoints, keep the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Points
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QGridLayout,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QStackedWidget,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from typing_extensions import override
+
+from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
+from napari_semimultipose.layers.points import info_from_metadata
+from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.poses import Skeleton
+from napari_semimultipose.widgets import autosave, label_files
+from napari_semimultipose.widgets.choosers import LayerBox, Message, scrollable
+from napari_semimultipose.widgets.document import LabelsDocument, free_layer_name
+from napari_semimultipose.widgets.file_bar import FileBar
+from napari_semimultipose.widgets.keys import KeyAction, help_html, key_of
+from napari_semimultipose.widgets.label_panel import LabelPanel
+from napari_semimultipose.widgets.layer_frames import place_of
+from napari_semimultipose.widgets.recordings import choose, find_recording, image_of
+from napari_semimultipose.widgets.restore import RestoreBanner
+from napari_semimultipose.widgets.skeleton_page import SkeletonPage
+from napari_semimultipose.widgets.sources import is_frames, is_points
+from napari_semimultipose.widgets.worker import WorkWidget
+
+if TYPE_CHECKING:
+    import napari
+
+TICK_MS = 250
+LABEL, SKELETON, KEYS = range(3)
+START_HTML = (
+    "<p><b>1.</b> Open a recording: drop a video or a folder of images on the viewer, or take "
+    "<i>File › Open Sample › SemiMultiPose</i>.</p>"
+    "<p><b>2.</b> Press <i>New</i> and say which keypoints an animal has, or <i>Open</i> labels "
+    "that you have already.</p>"
+    "<p><b>3.</b> Click the keypoints one after the other.</p>"
+)
+
+
+class AnnotateWidget(WorkWidget):
+    """Dock widget for labelling poses.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.document: LabelsDocument | None = None
+        self._documents: list[LabelsDocument] = []
+        self._making = False
+        self.images = LayerBox(viewer, is_frames, "open a video or images first", self)
+        self.layers = LayerBox(viewer, holds_labels, "none yet", self)
+        self.files = FileBar(self)
+        self.banner = RestoreBanner(self)
+        self.message = Message(self)
+        self.resume_button = QPushButton("Go on labelling", self)
+        self.tabs = QTabWidget(self)
+        self.pages = QStackedWidget(self)
+        self.panel = LabelPanel(self)
+        self.skeleton_page = SkeletonPage(self)
+        self._timer = QTimer(self)
+        self._lay_out()
+        self._connect()
+        self._on_layer()
+        self._offer_unsaved()
+        self._show()
+
+    # ----------------------------------------------------------------- layout
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        grid.setColumnStretch(1, 1)
+        for row, (text, box, tip) in enumerate(
+            (
+                ("Recording", self.images, "Image layer whose frames are labelled"),
+                ("Labels", self.layers, "Points layer that holds the labels"),
+            )
+        ):
+            box.setToolTip(tip)
+            grid.addWidget(QLabel(text, self), row, 0)
+            grid.addWidget(box, row, 1)
+        self.resume_button.setToolTip(
+            "Clicks and keys go to another layer or tool now: give them back to the labels"
+        )
+        self.resume_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.pages.addWidget(_text(START_HTML, self))
+        self.pages.addWidget(self.panel)
+        self.tabs.addTab(self.pages, "Label")
+        self.tabs.addTab(self.skeleton_page, "Skeleton")
+        self.tabs.addTab(scrollable(_text(help_html(), self)), f"Keys [{key_of('show_keys')}]")
+        self.tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(5)
+        layout.addLayout(grid)
+        for widget in (self.files, self.banner, self.message, self.resume_button):
+            layout.addWidget(widget)
+        layout.addWidget(self.tabs, 1)
+        self.setMinimumWidth(290)
+
+    def _connect(self) -> None:
+        self.images.layer_changed.connect(self._on_image)
+        self.images.activated.connect(lambda _: self._on_image_chosen())
+        self.layers.layer_changed.connect(self._on_layer)
+        self.files.suggestion = self._suggested_path
+        self.files.new_clicked.connect(lambda: self.tabs.setCurrentIndex(SKELETON))
+        self.files.open_chosen.connect(lambda path: self._try(lambda: self.open_labels(path)))
+        self.files.save_clicked.connect(self.save)
+        self.files.save_as_chosen.connect(self.save_as)
+        self.banner.restore_clicked.connect(lambda path: self._try(lambda: self.restore(path)))
+        self.banner.discarded.connect(lambda path: self.message.say(f"Put aside as {path.name}."))
+        self.resume_button.clicked.connect(self._resume)
+        self.panel.command.connect(self._command)
+        self.panel.frame_chosen.connect(self._go_to)
+        self.panel.size_changed.connect(self._set_size)
+        self.skeleton_page.start_clicked.connect(
+            lambda skeleton: self._try(lambda: self.new_labels(skeleton))
+        )
+        self.skeleton_page.change_clicked.connect(self._change_skeleton)
+        self.skeleton_page.points_chosen.connect(
+            lambda points, skeleton: self._try(lambda: self._take(points, skeleton))
+        )
+        self.skeleton_page.plain_layers = self._plain_layers
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+        # The widget is half gone when these are emitted: the closures hold what they need.
+        documents = self._documents
+        self.destroyed.connect(lambda: _part_from(documents))
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(lambda: _keep(documents))
+
+    # ------------------------------------------------------------ other labels
+
+    def _on_layer(self) -> None:
+        """Work on the labels of another layer."""
+        if self._making:
+            return
+        layer = self.layers.layer()
+        if layer is None:
+            self._set_document(None)
+        elif self.document is None or layer is not self.document.points:
+            self._try(lambda: self._take(layer))
+
+    def _take(self, points: Points, skeleton: Skeleton | None = None) -> None:
+        image = image_of(self._viewer, points) or self.images.layer()
+        if image is None:
+            raise LabelsError(
+                f"open the recording of '{points.name}' first, then choose the labels above"
+            )
+        with self._make():
+            document = LabelsDocument.of_layer(self._viewer, points, image, skeleton)
+        self._set_document(document)
+
+    def _set_document(self, document: LabelsDocument | None) -> None:
+        if document is self.document:
+            return
+        if self.document is not None:
+            self.document.deactivate()
+        self.document = document
+        self.message.say("")
+        if document is not None:
+            if document not in self._documents:
+                self._documents.append(document)
+                document.listeners.append(self._show)
+                document.close_listeners.append(self._on_document_closed)
+            self.layers.set_layer(document.points)
+            if document.image is not None:
+                self.images.set_layer(document.image)
+            self.skeleton_page.set_skeleton(document.skeleton)
+            self.tabs.setCurrentIndex(LABEL)
+            document.activate(self._complain, self._on_key)
+        self._show()
+
+    def _on_document_closed(self, document: LabelsDocument) -> None:
+        """Say where the labels of a layer went that was removed."""
+        self._documents.remove(document)
+        if document is self.document:
+            self.document = None
+        kept = document.autosave.path
+        if document.unsaved and kept is not None and kept.exists():
+            self.banner.offer_again(kept)
+            self.message.say(f"The labels of the removed layer are kept in {kept.name}.")
+            QTimer.singleShot(0, self._offer_unsaved)
+        self._show()
+
+    @contextmanager
+    def _make(self) -> Iterator[None]:
+        """While labels are made, the boxes follow the layers without acting on them."""
+        self._making = True
+        try:
+            yield
+        finally:
+            self._making = False
+
+    # --------------------------------------------------------------- new, open
+
+    def new_labels(self, skeleton: Skeleton) -> None:
+        """Begin labels of the chosen recording.
+
+        Raises
+        ------
+        LabelsError
+            When there is no recording.
+        """
+        image = self.images.layer()
+        if image is None:
+            raise LabelsError(
+                "open a recording first: drop a video or a folder of images on the viewer"
+            )
+        with self._make():
+            document = LabelsDocument.new(self._viewer, skeleton, image)
+        self._set_document(document)
+
+    def _plain_layers(self) -> list[Points]:
+        return [x for x in self._viewer.layers if is_points(x) and not holds_labels(x)]
+
+    def _change_skeleton(self, skeleton: Skeleton, origin: list[int | None]) -> None:
+        document = self.document
+        if document is None:
+            return
+        lost = label_files.lost_keypoints(document.poses(), origin)
+        if lost and not self._confirm(f"This deletes the labels of {lost}. Go on?"):
+            return
+        document.set_skeleton(skeleton, origin)
+        self.skeleton_page.set_skeleton(skeleton)
+        self.tabs.setCurrentIndex(LABEL)
+
+    def open_labels(self, path: Path) -> None:
+        """Open a labels file or project folder, with its recording if that is found.
+
+        Raises
+        ------
+        SemiMultiPoseError
+            When the labels or their recording cannot be read, or the recording is not found.
+        """
+        from napari_semimultipose.io.labels import read_poses
+
+        poses = read_poses(path)
+        with self._make():
+            poses, video, image = find_recording(self._viewer, poses, path, self.images.layer())
+            document = LabelsDocument(
+                self._viewer,
+                PoseStore(poses),
+                image,
+                video,
+                name=free_layer_name(self._viewer, path.stem),
+                path=path,
+            )
+        self._set_document(document)
+        self._offer_unsaved(newer_than=path.stat().st_mtime)
+
+    # -------------------------------------------------------------------- save
+
+    def save(self) -> None:
+        """Save the labels to their file, or ask for one."""
+        document = self.document
+        if document is None:
+            return
+        if document.path is None or not label_files.can_write(document.path):
+            self.files.ask_save_as()
+        else:
+            self.save_as(document.path, document.format)
+
+    def save_as(self, path: Path, format: str | None = None) -> None:
+        """Save the labels to a file and say what it cannot hold."""
+        document = self.document
+        if document is None:
+            return
+        try:
+            lost = document.save(path, format)
+        except SemiMultiPoseError as error:
+            self.message.say(str(error), error=True)
+            return
+        self.message.say(f"{path.name} cannot hold: {'; '.join(lost)}" if lost else "")
+        self._show()
+
+    def _suggested_path(self) -> Path:
+        document, image = self.document, self.images.layer()
+        if document is not None and document.path is not None:
+            return document.path
+        place = Path.home() / "labels" if image is None else place_of(image)
+        return autosave.folder_of(place) / f"{place.stem}.labels.slp"
+
+    # ----------------------------------------------------------------- restore
+
+    def _offer_unsaved(self, newer_than: float = 0.0) -> None:
+        """Offer labels of the recording that were never saved."""
+        image = self.images.layer()
+        if image is None:
+            self.banner.hide()
+        else:
+            used = {document.autosave.path for document in self._documents}
+            self.banner.look(place_of(image), used, newer_than)
+
+    def restore(self, path: Path) -> None:
+        """Go on with labels from an autosave file."""
+        from napari_semimultipose.io.labels import read_poses
+
+        poses = read_poses(path)
+        image = self.images.layer()
+        found = choose(poses, [image] if image is not None else [])
+        if found is None and image is not None and len(poses.videos) == 1:
+            found = poses, 0, image
+        if found is None:
+            raise LabelsError("open the recording of these labels first")
+        poses, video, image = found
+        file = self.document.path if self.document is not None else None
+        with self._make():
+            document = LabelsDocument(
+                self._viewer,
+                PoseStore(poses),
+                image,
+                video,
+                name=free_layer_name(self._viewer, "labels"),
+                path=file,
+            )
+        document.restored_from(path)
+        self._set_document(document)
+
+    # ------------------------------------------------------------------- input
+
+    def _on_key(self, action: KeyAction) -> None:
+        if action.command == "show_keys":
+            self.tabs.setCurrentIndex(LABEL if self.tabs.currentIndex() == KEYS else KEYS)
+        else:
+            self._command(action.command, action.argument)
+
+    def _command(self, command: str, argument: int | None = None) -> None:
+        if self.document is not None:
+            self.message.say("")
+            self.document.run(command, argument)
+
+    def _go_to(self, frame: int) -> None:
+        if self.document is not None:
+            self.document.view.go_to(frame)
+
+    def _set_size(self, factor: float) -> None:
+        if self.document is not None:
+            self.document.view.set_look(size_factor=factor)
+
+    def _resume(self) -> None:
+        document = self.document
+        if document is not None:
+            self._viewer.dims.ndisplay = 2
+            document.points.visible = True
+            document.points.mode = "pan_zoom"
+            self._viewer.layers.selection.active = document.points
+            self._show()
+
+    def _on_image(self) -> None:
+        if self.document is None:
+            self._offer_unsaved()
+        self._show()
+
+    def _on_image_chosen(self) -> None:
+        """Label another recording with the same labels file; only when the user says so."""
+        image = self.images.layer()
+        if self.document is None or image is None or image is self.document.image:
+            return
+        if not self.document.show(image):
+            self.message.say(f"{image.name} has been added to the recordings of these labels.")
+        self._show()
+
+    # ----------------------------------------------------------------- showing
+
+    def _show(self) -> None:
+        document = self.document
+        self.pages.setCurrentIndex(0 if document is None else 1)
+        self.skeleton_page.set_has_labels(document is not None)
+        if document is not None:
+            self.panel.show_document(document)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        document = self.document
+        self.files.show_document(document)
+        self.resume_button.setVisible(document is not None and not document.listening)
+
+    def _complain(self, text: str) -> None:
+        self.message.say(text)
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except SemiMultiPoseError as error:
+            self.message.say(str(error), error=True)
+
+    def _confirm(self, question: str) -> bool:
+        yes = QMessageBox.StandardButton.Yes
+        return bool(QMessageBox.question(self, "SemiMultiPose", question) == yes)
+
+    # ------------------------------------------------------------------- end
+
+    def _tick(self) -> None:
+        for document in self._documents:
+            document.autosave.tick()
+        self._show_state()
+
+    @override
+    def sizeHint(self) -> QSize:
+        """Leave most of a small screen to the picture."""
+        return QSize(330, 640)
+
+    @override
+    def showEvent(self, event: Any) -> None:
+        """Watch the window, to write the labels before it closes."""
+        super().showEvent(event)
+        window = self.window()
+        if window is not None:
+            window.installEventFilter(self)
+
+    @override
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Write the labels when the window is about to close."""
+        if event is not None and event.type() == QEvent.Type.Close:
+            _keep(self._documents)
+        return bool(super().eventFilter(watched, event))
+
+
+def _text(html: str, parent: QWidget) -> QLabel:
+    label = QLabel(html, parent)
+    label.setWordWrap(True)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop)
+    label.setMargin(6)
+    return label
+
+
+def holds_labels(layer: object) -> bool:
+    """Whether a layer is a Points layer with poses."""
+    return isinstance(layer, Points) and info_from_metadata(layer.metadata) is not None
+
+
+def _keep(documents: list[LabelsDocument]) -> None:
+    for document in documents:
+        document.autosave.flush()
+
+
+def _part_from(documents: list[LabelsDocument]) -> None:
+    _keep(documents)
+    for document in documents:
+        document.listeners.clear()
+        document.close_listeners.clear()
+        document.deactivate()

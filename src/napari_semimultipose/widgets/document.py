@@ -1,0 +1,319 @@
+"""One set of labels that is being worked on: its table, its layers, its file and its autosave."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+from napari.layers import Image, Points, Vectors
+
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.labelling import LabelSession
+from napari_semimultipose.layers.mouse import MouseLabelling
+from napari_semimultipose.layers.points import (
+    METADATA_KEY,
+    info_from_metadata,
+    poses_from_layer,
+)
+from napari_semimultipose.layers.skeletons import with_skeleton
+from napari_semimultipose.layers.store import Change, PoseStore
+from napari_semimultipose.layers.view import PoseView, image_shape, n_frames
+from napari_semimultipose.poses import Poses, Skeleton
+from napari_semimultipose.widgets import keys
+from napari_semimultipose.widgets.autosave import Autosave
+from napari_semimultipose.widgets.layer_frames import place_of
+from napari_semimultipose.widgets.recordings import fit, video_of
+
+if TYPE_CHECKING:
+    import napari
+
+
+_known: WeakKeyDictionary[Points, ref[LabelsDocument]] = WeakKeyDictionary()
+
+
+class LabelsDocument:
+    """Labels in a viewer, with everything that a key or button of the Annotate widget does.
+
+    The commands of `widgets.keys.KEYS` are methods of this class.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    store : PoseStore
+    image : Image layer
+        The recording.
+    video : int
+        Its index in the store.
+    points : Points layer, optional
+        A layer of the viewer that becomes the window into the store.
+    name : str
+        Name of the Points layer, if a new one is made.
+    path : path, optional
+        The labels file, if there is one.
+
+    Attributes
+    ----------
+    listeners : list of callables
+        Called when anything that the widget shows has changed.
+    close_listeners : list of callables
+        Called with the document when its Points layer has gone.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        store: PoseStore,
+        image: Image,
+        video: int = 0,
+        *,
+        points: Points | None = None,
+        name: str = "labels",
+        path: Path | None = None,
+    ) -> None:
+        self.viewer = viewer
+        self.store = store
+        self.path = path
+        self.format: str | None = None
+        self.listeners: list[Callable[[], None]] = []
+        self.close_listeners: list[Callable[[LabelsDocument], None]] = []
+        known = None if points is None else PoseView.of(points)
+        self.view = known or PoseView(
+            viewer, store, video=video, name=name, image=image, points=points
+        )
+        self.session = LabelSession(store, video, self.view.frame)
+        self.autosave = Autosave(store, place_of(image))
+        self._saved_revision = store.revision
+        self._mouse: MouseLabelling | None = None
+        self._complain: Callable[[str], None] = lambda text: None
+        self.show(image)
+        self.view.frame_listeners.append(self.session.go_to)
+        self.view.close_listeners.append(self._on_view_closed)
+        self.session.listeners.append(self._on_session)
+        store.listeners.append(self._on_store)  # holds the document for as long as the layer lives
+        _known[self.points] = ref(self)
+
+    # ---------------------------------------------------------------- making
+
+    @classmethod
+    def new(cls, viewer: napari.Viewer, skeleton: Skeleton, image: Image) -> LabelsDocument:
+        """Begin labels of a recording."""
+        store = PoseStore(Poses.empty(skeleton, [video_of(image)]))
+        return cls(viewer, store, image, name=free_layer_name(viewer, "labels"))
+
+    @classmethod
+    def of_layer(
+        cls, viewer: napari.Viewer, points: Points, image: Image, skeleton: Skeleton | None = None
+    ) -> LabelsDocument:
+        """Go on with the poses of a Points layer, whoever made it.
+
+        Raises
+        ------
+        LabelsError
+            When the points form no animals of the skeleton; see `layers.points`.
+        """
+        known = _known.get(points)
+        document = None if known is None else known()
+        if document is not None and not document.closed:
+            return document
+        info = info_from_metadata(points.metadata)
+        path = points.source.path
+        file = None if path is None else Path(path)
+        if info is not None and info.store is not None and PoseView.of(points) is not None:
+            return cls(viewer, info.store, image, info.video, points=points, path=file)
+        poses = poses_from_layer(points, skeleton)
+        video = 0 if info is None else info.video
+        if not poses.videos[video].path and not poses.videos[video].images:
+            videos = list(poses.videos)
+            videos[video] = video_of(image)
+            poses = replace(poses, videos=tuple(videos))
+        _remove_still_lines(viewer, points)
+        return cls(viewer, PoseStore(poses), image, video, points=points, path=file)
+
+    # ----------------------------------------------------------------- state
+
+    @property
+    def points(self) -> Points:
+        """The Points layer."""
+        return self.view.points
+
+    @property
+    def image(self) -> Image | None:
+        """The layer with the recording."""
+        return self.view.image
+
+    @property
+    def closed(self) -> bool:
+        """Whether the Points layer is gone."""
+        return self.view.closed
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Skeleton of the labels."""
+        return self.store.skeleton
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there are changes that no labels file holds."""
+        return self.store.revision != self._saved_revision
+
+    def poses(self) -> Poses:
+        """Return the labels as they are now."""
+        return self.store.snapshot()
+
+    # ---------------------------------------------------------------- files
+
+    def save(self, path: Path, format: str | None = None) -> list[str]:
+        """Write the labels file and return what the format could not hold.
+
+        Raises
+        ------
+        LabelsError
+            When it cannot be written; the labels stay in the autosave file.
+        """
+        from napari_semimultipose.io.labels import write_poses
+
+        revision = self.store.revision
+        lost = write_poses(self.store.snapshot(), path, format=format)
+        self.path, self.format, self._saved_revision = path, format, revision
+        self.autosave.saved()
+        self._tell()
+        return lost
+
+    def restored_from(self, path: Path) -> None:
+        """Say that the labels came from an autosave file: they count as unsaved."""
+        self.autosave.adopt(path)
+        self._saved_revision = -1
+
+    # ------------------------------------------------------------- recording
+
+    def show(self, image: Image) -> bool:
+        """Label another recording; False when the labels had to get a new video for it."""
+        video = self._video_of(image)
+        known = video is not None
+        if video is None:
+            video = self.store.add_video(video_of(image))
+        self.view.show_video(video, image)
+        self.session.image_shape, self.session.n_frames = image_shape(image), n_frames(image)
+        self.session.go_to(self.view.frame, video)
+        self.autosave.place = place_of(image)
+        return known
+
+    def _video_of(self, image: Image) -> int | None:
+        """Index of the video that an image layer shows."""
+        if image is self.view.image:
+            return self.view.video
+        bare = Poses.empty(self.skeleton, self.store.videos)
+        for index in range(len(self.store.videos)):
+            if fit(bare, index, image) is not None:
+                return index
+        return None
+
+    def set_skeleton(self, skeleton: Skeleton, origin: Sequence[int | None]) -> None:
+        """Change the skeleton; see `layers.skeletons.with_skeleton`."""
+        self.store.replace(with_skeleton(self.store.snapshot(), skeleton, origin))
+
+    # ------------------------------------------------------------------ input
+
+    def activate(
+        self, complain: Callable[[str], None], run: Callable[[keys.KeyAction], None]
+    ) -> None:
+        """Take mouse and keys on the Points layer."""
+        if self._mouse is None and not self.closed:
+            self._complain = complain
+            self._mouse = MouseLabelling(self.view, self.session, complain)
+            keys.bind(self.points, run)
+            self.viewer.layers.selection.active = self.points
+
+    def deactivate(self) -> None:
+        """Give mouse and keys back."""
+        if self._mouse is not None:
+            self._mouse.close()
+            keys.unbind(self.points)
+            self._mouse = None
+            self.view.mark(None, None)
+
+    @property
+    def listening(self) -> bool:
+        """Whether clicks and keys on the canvas reach these labels now."""
+        return self._mouse is not None and self._mouse.active
+
+    # --------------------------------------------------------------- commands
+
+    def run(self, command: str, argument: int | None = None) -> None:
+        """Do what a key or button says, and complain if it cannot be done."""
+        method = getattr(self, command, None) or getattr(self.session, command)
+        try:
+            method() if argument is None else method(argument)
+        except LabelsError as error:
+            self._complain(str(error))
+
+    def step_labelled(self, direction: int) -> None:
+        """Go to the next or previous labelled frame."""
+        self.view.go_to(self.session.neighbour(direction))
+
+    def copy_from(self, direction: int) -> None:
+        """Copy the animals of the previous or next labelled frame."""
+        self.session.copy_from_neighbour(direction)
+
+    def toggle_colors(self) -> None:
+        """Colour by keypoint or by animal."""
+        by_animal = self.view.style.color_by == "keypoint"
+        self.view.set_look(color_by="animal" if by_animal else "keypoint")
+        self._tell()
+
+    def toggle_lines(self) -> None:
+        """Show or hide the lines of the skeleton."""
+        self.view.edges_shown = not self.view.edges_shown
+        self._tell()
+
+    # ----------------------------------------------------------------- events
+
+    def _on_session(self) -> None:
+        if self._mouse is not None:
+            self.view.mark(self.session.selected, self.session.animal)
+        self._tell()
+
+    def _on_store(self, change: Change | None) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self.listeners):
+            listener()
+
+    def _on_view_closed(self) -> None:
+        self.autosave.flush()
+        self.deactivate()
+        self.session.close()
+        self.store.listeners.remove(self._on_store)
+        self.view.frame_listeners.remove(self.session.go_to)
+        for listener in list(self.close_listeners):
+            listener(self)
+
+
+@atexit.register
+def _flush_all() -> None:
+    """Write what is not written yet when the program ends without closing its window."""
+    for known in list(_known.values()):
+        document = known()
+        if document is not None:
+            document.autosave.flush()
+
+
+def free_layer_name(viewer: napari.Viewer, name: str) -> str:
+    """Return `name`, or the first of "name 2", "name 3", ... that no layer has."""
+    taken = {layer.name for layer in viewer.layers}
+    names = [name, *(f"{name} {i}" for i in range(2, len(taken) + 3))]
+    return next(n for n in names if n not in taken)
+
+
+def _remove_still_lines(viewer: napari.Viewer, points: Points) -> None:
+    """Remove the lines that a reader drew for the points: they would not follow the edits."""
+    name: Any = f"{points.name} skeleton"
+    if name in viewer.layers:
+        lines = viewer.layers[name]
+        if isinstance(lines, Vectors) and lines.metadata.get(METADATA_KEY) == "skeleton":
+            viewer.layers.remove(lines)

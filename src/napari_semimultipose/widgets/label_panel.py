@@ -1,0 +1,287 @@
+"""What the labeller looks at: the keypoint to click next, the animal so far, the labelled frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractListModel, QModelIndex, QSize, Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QSplitter,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from typing_extensions import override
+
+from napari_semimultipose.layers.labelling import State
+from napari_semimultipose.layers.style import animal_colors, animal_number, palette
+from napari_semimultipose.widgets.keys import key_of
+from napari_semimultipose.widgets.skeleton_editor import color_icon
+
+if TYPE_CHECKING:
+    from napari_semimultipose.widgets.document import LabelsDocument
+
+_SIGNS = {State.VISIBLE: "●", State.OCCLUDED: "○", State.SKIPPED: "–", State.MISSING: ""}
+_MEANING = {
+    State.VISIBLE: "placed",
+    State.OCCLUDED: "placed, occluded",
+    State.SKIPPED: "skipped",
+    State.MISSING: "missing",
+}
+_FRAME = Qt.ItemDataRole.UserRole
+
+_BUTTONS = (
+    ("Occluded", "toggle_occluded", None, "The selected keypoint is hidden, or visible again"),
+    ("Skip", "skip", None, "Leave this keypoint out and go on to the next one"),
+    ("Delete", "delete_keypoint", None, "Delete the selected keypoint"),
+    ("Next animal", "new_animal", None, "This animal is done: begin the next one"),
+    ("Copy last", "copy_from", -1, "Copy the animals of the previous labelled frame to this one"),
+    ("No animal", "toggle_negative", None, "There is no animal on this frame: learn that as well"),
+)
+
+
+class FrameModel(QAbstractListModel):
+    """Labelled frames with their number of animals; takes as long for ten as for many thousands."""
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.frames: list[tuple[int, int]] = []
+
+    def set_frames(self, frames: dict[int, int]) -> None:
+        """Show other frames, if they are others."""
+        fresh = list(frames.items())
+        if fresh != self.frames:
+            self.beginResetModel()
+            self.frames = fresh
+            self.endResetModel()
+
+    @override
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of frames."""
+        return len(self.frames)
+
+    @override
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the text of a row, or with `_FRAME` its frame."""
+        if not index.isValid():
+            return None
+        frame, animals = self.frames[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return f"Frame {frame}   {_animals(animals)}"
+        return frame if role == _FRAME else None
+
+    def row_of(self, frame: int) -> int | None:
+        """Row of a frame, if it is labelled."""
+        return next((i for i, (f, _) in enumerate(self.frames) if f == frame), None)
+
+
+class LabelPanel(QWidget):
+    """Prompt, keypoints, buttons and labelled frames of the current labels."""
+
+    command = Signal(str, object)
+    """A command of the document and its argument, or None."""
+    frame_chosen = Signal(int)
+    size_changed = Signal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.swatch = QFrame(self)
+        self.swatch.setFixedWidth(14)
+        self.prompt = QLabel(self)
+        self.prompt.setStyleSheet("QLabel { font-size: 20px; font-weight: bold; }")
+        self.prompt.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.detail = QLabel(self)
+        self.detail.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.keypoints = QListWidget(self)
+        self.keypoints.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.keypoints.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.keypoints.setIconSize(QSize(12, 12))
+        self.keypoints.setUniformItemSizes(True)
+        self.keypoints.itemClicked.connect(
+            lambda item: self.command.emit("choose_keypoint", self.keypoints.row(item))
+        )
+        self.model = FrameModel(self)
+        self.frames = QListView(self)
+        self.frames.setModel(self.model)
+        self.frames.setUniformItemSizes(True)
+        self.frames.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.frames.clicked.connect(lambda i: self.frame_chosen.emit(int(i.data(_FRAME))))
+        self.count = QLabel(self)
+        self.count.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.color_by = QComboBox(self)
+        self.color_by.addItems(["keypoint", "animal"])
+        self.color_by.activated.connect(lambda _: self.command.emit("toggle_colors", None))
+        self.lines = QCheckBox("Lines", self)
+        self.lines.clicked.connect(lambda _: self.command.emit("toggle_lines", None))
+        self.size = QSlider(Qt.Orientation.Horizontal, self)
+        self.size.setRange(-10, 10)
+        self.size.setToolTip("Size of the points")
+        self.size.valueChanged.connect(lambda v: self.size_changed.emit(2 ** (v / 5)))
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(self.prompt)
+        words.addWidget(self.detail)
+        top = QHBoxLayout()
+        top.addWidget(self.swatch)
+        top.addLayout(words, 1)
+
+        grid = QGridLayout()
+        grid.setSpacing(3)
+        for i, (text, command, argument, tip) in enumerate(_BUTTONS):
+            button = QPushButton(f"{text}  [{key_of(command, argument)}]", self)
+            button.setToolTip(tip)
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            button.setStyleSheet("QPushButton { padding: 3px 2px; }")
+            button.clicked.connect(lambda _=False, c=command, a=argument: self.command.emit(c, a))
+            grid.addWidget(button, i // 2, i % 2)
+
+        frames = QWidget(self)
+        column = QVBoxLayout(frames)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        head = QHBoxLayout()
+        head.addWidget(self.count, 1)
+        for text, direction, tip in (
+            ("◀", -1, "Previous labelled frame"),
+            ("▶", 1, "Next labelled frame"),
+        ):
+            button = QToolButton(self)
+            button.setText(text)
+            button.setToolTip(f"{tip} [{key_of('step_labelled', direction)}]")
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(
+                lambda _=False, d=direction: self.command.emit("step_labelled", d)
+            )
+            head.addWidget(button)
+        column.addLayout(head)
+        column.addWidget(self.frames, 1)
+
+        split = QSplitter(Qt.Orientation.Vertical, self)
+        split.addWidget(self.keypoints)
+        split.addWidget(frames)
+        split.setStretchFactor(0, 3)
+        split.setStretchFactor(1, 2)
+        split.setChildrenCollapsible(False)
+        self.keypoints.setMinimumHeight(60)
+        self.frames.setMinimumHeight(40)
+
+        look = QHBoxLayout()
+        look.setSpacing(4)
+        look.addWidget(QLabel("Colour by", self))
+        look.addWidget(self.color_by, 1)
+        look.addWidget(self.lines)
+        look.addWidget(QLabel("Size", self))
+        look.addWidget(self.size, 1)
+        self.color_by.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.size.setMinimumWidth(50)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(5)
+        layout.addLayout(top)
+        layout.addLayout(grid)
+        layout.addWidget(split, 1)
+        layout.addLayout(look)
+
+    # ---------------------------------------------------------------- showing
+
+    def show_document(self, document: LabelsDocument) -> None:
+        """Show the state of the labels."""
+        session, skeleton = document.session, document.skeleton
+        target = session.target
+        name = skeleton.keypoints[target.keypoint]
+        if session.store.is_negative(session.row):
+            self.prompt.setText("no animal here")
+            self.detail.setText(
+                f"A click on an animal takes this back · [{key_of('toggle_negative')}]"
+            )
+        else:
+            self.prompt.setText(name)
+            self.detail.setText(self._describe(document))
+        self.prompt.setToolTip(self.prompt.text())
+        self.detail.setToolTip(self.detail.text())
+        self._show_swatch(document)
+        self._show_keypoints(document)
+        counts = session.labelled()
+        self.model.set_frames(counts)
+        self.count.setText(f"{_frames(len(counts))} · {_animals(sum(counts.values()))}")
+        row = self.model.row_of(session.frame)
+        if row is None:
+            self.frames.clearSelection()
+        else:
+            self.frames.setCurrentIndex(self.model.index(row))
+        self.color_by.setCurrentText(document.view.style.color_by)
+        self.lines.setChecked(document.view.edges_shown)
+
+    def _describe(self, document: LabelsDocument) -> str:
+        session = document.session
+        target, slots = session.target, session.slots
+        verb = "Move" if session.moves else "Place"
+        if target.slot is None:
+            animal = f"new animal, {_ordinal(len(slots) + 1)} here"
+        else:
+            animal = f"animal {slots.index(target.slot) + 1} of {len(slots)}"
+            track = int(session.store.array("track")[session.row, target.slot])
+            animal += f", number {track + 1}" if track >= 0 else ""
+        k = f"{target.keypoint + 1}/{len(document.skeleton)}"
+        return f"{verb} {k} · {animal} · frame {session.frame}"
+
+    def _show_swatch(self, document: LabelsDocument) -> None:
+        session, target = document.session, document.session.target
+        if document.view.style.color_by == "keypoint":
+            color = palette(len(document.skeleton))[target.keypoint]
+        else:
+            slot = target.slot
+            row = session.row
+            track = -1 if slot is None or row is None else session.store.array("track")[row, slot]
+            free = next(i for i in range(len(session.slots) + 1) if i not in session.slots)
+            color = animal_colors(animal_number([track], [free if slot is None else slot]))[0]
+        rgb = ", ".join(str(int(255 * c)) for c in color[:3])
+        self.swatch.setStyleSheet(f"QFrame {{ background: rgb({rgb}); border-radius: 3px; }}")
+
+    def _show_keypoints(self, document: LabelsDocument) -> None:
+        skeleton = document.skeleton
+        names = [self.keypoints.item(i).data(_FRAME) for i in range(self.keypoints.count())]
+        if names != list(skeleton.keypoints):
+            self.keypoints.clear()
+            colors = (palette(len(skeleton))[:, :3] * 255).astype(int).tolist()
+            for name, color in zip(skeleton.keypoints, colors, strict=True):
+                item = QListWidgetItem(color_icon(QColor(*color)), name)
+                item.setData(_FRAME, name)
+                self.keypoints.addItem(item)
+        for i, state in enumerate(document.session.states()):
+            item = self.keypoints.item(i)
+            item.setText(f"{skeleton.keypoints[i]}  {_SIGNS[state]}")
+            item.setToolTip(f"{skeleton.keypoints[i]}: {_MEANING[state]}")
+        self.keypoints.setCurrentRow(document.session.target.keypoint)
+
+
+def _animals(n: int) -> str:
+    return "no animal" if n == 0 else f"{n} animal{'s' if n > 1 else ''}"
+
+
+def _frames(n: int) -> str:
+    return f"{n} labelled frame{'' if n == 1 else 's'}"
+
+
+def _ordinal(n: int) -> str:
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
