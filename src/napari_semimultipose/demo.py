@@ -26,9 +26,11 @@ N_FRAMES = 300
 """Frames of the sample recording."""
 N_UNSEEN = 100
 """Its last frames, which training never sees and which are scored."""
-N_LABELLED = 40
+N_LABELLED = 60
 """Labelled frames, spread over the others."""
-ANIMALS = 4
+ANIMALS = 3
+SIZE_PX = (384, 384)
+"""Height and width of its frames."""
 
 FILES = {
     "recording.mp4": "the sample recording",
@@ -66,7 +68,7 @@ def make_sample(folder: Path, seed: int = 0) -> SampleFiles:
             f"{folder} holds other data ({', '.join(taken)}); choose another folder (--out)"
         )
     shutil.rmtree(folder / "model", ignore_errors=True)
-    recording = SyntheticRecording(N_FRAMES, animals=ANIMALS, seed=seed)
+    recording = SyntheticRecording(N_FRAMES, animals=ANIMALS, size=SIZE_PX, seed=seed)
     return write_sample(folder, recording, labelled=N_LABELLED, unseen=N_UNSEEN)
 
 

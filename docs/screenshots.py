@@ -1,0 +1,118 @@
+"""Take the pictures of the documentation from a real window, on the built-in sample.
+
+    semimultipose demo --headless --out DEMO
+    xvfb-run -a -s "-screen 0 1400x900x24" python docs/screenshots.py DEMO [--minutes 1.5]
+
+Writes ``annotate.png``, ``train.png``, ``predict.png`` and ``result.png`` to ``docs/images``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import napari
+from qtpy.QtCore import QEventLoop, Qt
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_semimultipose.widgets.annotate import AnnotateWidget
+from napari_semimultipose.widgets.predict import PredictWidget
+from napari_semimultipose.widgets.train import TrainWidget
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def spin(seconds: float) -> None:
+    """Let the window work for a while."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+        time.sleep(0.005)
+
+
+def shot(viewer: napari.Viewer, name: str) -> None:
+    spin(0.5)
+    viewer.window._qt_window.grab().save(str(IMAGES / f"{name}.png"))
+
+
+def dock(viewer: napari.Viewer, widget: QWidget, name: str) -> None:
+    made = viewer.window.add_dock_widget(widget, name=name, area="right")
+    spin(0.5)
+    window = viewer.window._qt_window
+    window.resizeDocks([made], [400], Qt.Orientation.Horizontal)
+    spin(0.5)
+
+
+def window() -> napari.Viewer:
+    viewer = napari.Viewer(show=True)
+    viewer.window._qt_window.resize(1280, 800)
+    spin(0.5)
+    return viewer
+
+
+def annotate() -> None:
+    viewer = window()
+    viewer.open_sample("napari-semimultipose", "beetles")
+    dock(viewer, AnnotateWidget(viewer), "Annotate")
+    viewer.dims.set_current_step(0, 6)
+    viewer.reset_view()
+    shot(viewer, "annotate")
+    viewer.close()
+
+
+def train(demo: Path, minutes: float) -> None:
+    viewer = window()
+    viewer.open(demo / "recording.mp4", plugin="napari-semimultipose")
+    viewer.open(demo / "labels.slp", plugin="napari-semimultipose")
+    widget = TrainWidget(viewer)
+    dock(viewer, widget, "Train")
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "beetles-model"
+        widget.settings.out.set_path(str(out))
+        widget.settings.length.set_value(minutes)
+        widget.start()
+        end = time.monotonic() + minutes * 60 * 0.9 + 20
+        while widget.runner.running and time.monotonic() < end:
+            spin(0.5)
+        shot(viewer, "train")
+        widget.stop()
+        while widget.runner.running:
+            spin(0.2)
+        viewer.close()
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def predict(demo: Path) -> None:
+    viewer = window()
+    viewer.open(demo / "recording.mp4", plugin="napari-semimultipose")
+    widget = PredictWidget(viewer)
+    dock(viewer, widget, "Predict")
+    widget.set_model(demo / "model")
+    with tempfile.TemporaryDirectory() as folder:
+        widget.settings.out.set_path(str(Path(folder) / "poses.slp"))
+        widget.start()
+        spin(4)
+        shot(viewer, "predict")
+        while widget.runner.running:
+            spin(0.2)
+        viewer.dims.set_current_step(0, 240)
+        shot(viewer, "result")
+        viewer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("demo", type=Path)
+    parser.add_argument("--minutes", type=float, default=1.5)
+    given = parser.parse_args()
+    IMAGES.mkdir(exist_ok=True)
+    annotate()
+    predict(given.demo)
+    train(given.demo, given.minutes)
+
+
+if __name__ == "__main__":
+    main()
