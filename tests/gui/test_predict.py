@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.layers import Points, Tracks, Vectors
 from napari.utils.notifications import notification_manager
+from npe2 import PluginManifest
 from qtpy.QtCore import QTimer
 
 from napari_semimultipose.config import Config
@@ -441,6 +442,30 @@ def test_one_widget_serves_all_models(viewer, widget, model, qtbot):
     assert other is not widget
     assert other.model.field.path() == model
     assert other.isVisible()
+
+
+def test_the_widget_is_opened_as_the_menu_opens_it(viewer, model, npe2pm):
+    npe2pm.register(PluginManifest.from_distribution("napari-semimultipose"))
+    widget = open_predict(viewer, model)
+    dock, same = viewer.window.add_plugin_dock_widget("napari-semimultipose", "Predict")
+    assert same is widget
+    assert dock is widget.parentWidget()
+
+
+def test_no_layer_is_touched_by_the_worker(
+    make_napari_viewer_proxy, recording, model, stream, qtbot, tmp_path
+):
+    viewer = make_napari_viewer_proxy(ensure_main_thread=True)
+    viewer.add_image(recording[0], rgb=True, contrast_limits=(0, 255), name="beetles")
+    widget = PredictWidget(viewer)
+    qtbot.addWidget(widget)
+    widget.set_model(model)
+    widget.settings.out.set_path(tmp_path / "poses.slp")
+    widget.start()
+    qtbot.waitUntil(ended(widget), timeout=60_000)
+    assert widget.message.text().startswith("Saved to")
+    assert len(stream["read"]) == FRAMES
+    assert widget.poses().n_instances == 48
 
 
 def test_a_long_list_of_keypoints_is_cut():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from npe2 import PluginManifest
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QLineEdit
 
@@ -132,6 +133,20 @@ def test_the_boxes_follow_the_layer_list(viewer, open_widget, layers):
     assert images.layer() is None
     assert labels.layer() is None
     assert not images.isEnabled()
+
+
+def test_the_menu_opens_a_widget_that_works(viewer, layers, play, qtbot, tmp_path, npe2pm):
+    npe2pm.register(PluginManifest.from_distribution("napari-semimultipose"))
+    actor = play(steps=2)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-semimultipose", "Train")
+    widget.settings.out.set_path(tmp_path / "model")
+    widget.start()
+    qtbot.waitUntil(ended(widget))
+    assert len(actor.jobs) == 1
+    widget.use_button.click()
+    dock, predict = viewer.window.add_plugin_dock_widget("napari-semimultipose", "Predict")
+    assert predict.model.field.path() == tmp_path / "model"
+    assert dock.isVisible()
 
 
 def test_the_labels_are_preferred_to_other_points(viewer, open_widget, recording):

@@ -143,9 +143,11 @@ def test_an_exception_before_the_first_event_becomes_a_failed_event(runner, qtbo
     assert [type(e) for e in got.events] == [Failed]
 
 
-def test_deleting_the_owner_stops_the_work(qtbot):
+@pytest.mark.parametrize("how", ["deleted by Qt", "collected by Python"])
+def test_work_without_an_owner_stops(qtbot, how):
     host = QWidget()
     runner = EventRunner("work", "Work is being stopped.", host)
+    host.cycle = lambda: host  # as callbacks of widgets are
     over = threading.Event()
 
     def work(should_stop):
@@ -156,13 +158,16 @@ def test_deleting_the_owner_stops_the_work(qtbot):
 
     runner.start(work)
     qtbot.wait(50)
-    host.deleteLater()
+    assert not over.is_set()
+    if how == "deleted by Qt":
+        host.deleteLater()
+    else:
+        del host, runner
+        gc.collect()
     qtbot.waitUntil(over.is_set)
 
 
-def test_a_small_window_stays_until_slow_work_has_ended(qtbot):
-    host = QWidget()
-    runner = EventRunner("work", "Work is being stopped.", host)
+def test_a_small_window_stays_until_slow_work_has_ended(runner, qtbot):
     release = threading.Event()
 
     def work(should_stop):
@@ -173,8 +178,10 @@ def test_a_small_window_stays_until_slow_work_has_ended(qtbot):
 
     runner.start(work)
     qtbot.wait(50)
-    QTimer.singleShot(0, host.deleteLater)
+    QTimer.singleShot(0, runner.part)
     qtbot.waitUntil(lambda: len(worker._farewells) == 1)
+    runner.part()
+    assert len(worker._farewells) == 1
     (window,) = worker._farewells
     assert window.isVisible()
     window.close()

@@ -31,7 +31,7 @@ from napari_semimultipose.widgets.editors import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.plots import PlotColors
 
 if TYPE_CHECKING:
-    import napari
+    import napari.viewer
     from napari.layers import Layer
 
 MESSAGE_LINES = 4
@@ -302,6 +302,15 @@ def devices() -> list[str]:
     elif sys.platform == "darwin" and platform.machine() == "arm64":
         out.append("mps")
     return out
+
+
+def plain_viewer(viewer: Any) -> napari.viewer.Viewer:
+    """Return the viewer itself from the proxy that napari hands to the widgets of plugins.
+
+    The proxy is not equal to the viewer, wraps whatever is read through it, and slows each access.
+    """
+    plain: napari.viewer.Viewer = getattr(viewer, "__wrapped__", viewer)
+    return plain
 
 
 def plot_colors(viewer: napari.Viewer) -> PlotColors:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from napari.utils.notifications import show_error, show_info
+from npe2 import PluginManager
 from qtpy.compat import isalive
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -27,6 +28,7 @@ from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.choosers import (
     Message,
     duration,
+    plain_viewer,
     scrollable,
 )
 from napari_semimultipose.widgets.jobs import (
@@ -48,8 +50,10 @@ from napari_semimultipose.widgets.prediction_settings import (
 from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
 
 if TYPE_CHECKING:
-    import napari
+    import napari.viewer
     from napari.layers import Image
+
+PLUGIN = "napari-semimultipose"
 
 SHOW_S = 0.3
 """Least time between two updates of the layers while frames are being predicted."""
@@ -63,8 +67,10 @@ class PredictWidget(WorkWidget):
     viewer : napari.Viewer
     """
 
-    def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+    # napari looks for exactly this annotation
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        viewer = plain_viewer(viewer)
         self._viewer = viewer
         self._layers: PredictionLayers | None = None
         self._poses: Poses | None = None
@@ -330,20 +336,29 @@ _open: WeakSet[PredictWidget] = WeakSet()
 
 def open_predict(viewer: napari.Viewer, model: Path) -> PredictWidget:
     """Show the Predict widget of a viewer, open one if there is none, and choose a model."""
+    viewer = plain_viewer(viewer)
     for widget in list(_open):
         if isalive(widget) and widget._viewer is viewer and widget.window() is not widget:
             dock = widget.parentWidget()
             break
     else:
-        widget = PredictWidget(viewer)
-        dock = viewer.window.add_dock_widget(
-            widget, name="Predict poses", area="right", tabify=True
-        )
+        dock, widget = _dock(viewer)
     if dock is not None:
         dock.show()
         dock.raise_()
     widget.set_model(model)
     return widget
+
+
+def _dock(viewer: napari.Viewer) -> tuple[Any, PredictWidget]:
+    """Open the widget as the menu does, so that the menu knows of it."""
+    plugins = PluginManager.instance()
+    if PLUGIN in plugins and not plugins.is_disabled(PLUGIN):
+        dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Predict", tabify=True)
+    else:
+        widget = PredictWidget(viewer)
+        dock = viewer.window.add_dock_widget(widget, name="Predict", area="right", tabify=True)
+    return dock, widget
 
 
 def file_filter() -> str:

@@ -33,6 +33,7 @@ from napari_semimultipose.training.events import (
 from napari_semimultipose.widgets.choosers import (
     Message,
     duration,
+    plain_viewer,
     plot_colors,
     scrollable,
 )
@@ -44,7 +45,7 @@ from napari_semimultipose.widgets.training_settings import TrainingSettings
 from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
 
 if TYPE_CHECKING:
-    import napari
+    import napari.viewer
 
 SCORE_NAMES = {
     "ap": ("AP", "{:.3f}", "Average precision, OKS .50:.95; 1 is perfect"),
@@ -63,8 +64,10 @@ class TrainWidget(WorkWidget):
     viewer : napari.Viewer
     """
 
-    def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+    # napari looks for exactly this annotation
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        viewer = plain_viewer(viewer)
         self._viewer = viewer
         self._model: Path | None = None
         self._last: Started | None = None

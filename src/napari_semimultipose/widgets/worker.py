@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -55,9 +56,9 @@ def guarded(make_events: Callable[[], Iterable[Any]]) -> Iterator[Any]:
 class EventRunner(QObject):
     """Runs one generator of events at a time in a worker thread.
 
-    All signals are emitted in the main thread. When the window closes or the runner is deleted, a
-    running generator is asked to stop; a small window says so until it has ended, and the program
-    lives as long.
+    All signals are emitted in the main thread. When the window closes or the runner is gone, a
+    running generator is told to stop; where it takes a while, a small window says so and keeps the
+    program alive as long.
 
     Parameters
     ----------
@@ -81,10 +82,7 @@ class EventRunner(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._receive)
-        jobs: list[_Job] = []
-        self._jobs = jobs  # none or one
-        # The object is half gone when `destroyed` is emitted: the closure holds what it needs.
-        self.destroyed.connect(lambda: _part_from(jobs))
+        self._jobs: list[_Job] = []  # none or one
 
     @property
     def running(self) -> bool:
@@ -106,7 +104,7 @@ class EventRunner(QObject):
         """
         if self._jobs:
             return False
-        job = _Job(self._title, self._farewell, make_events)
+        job = _Job(self._title, self._farewell, make_events, self)
         self._jobs.append(job)
         self._timer.start()
         job.start()
@@ -116,6 +114,11 @@ class EventRunner(QObject):
         """Ask the running generator to stop."""
         for job in self._jobs:
             job.stop.set()
+
+    def part(self) -> None:
+        """Stop, because nobody can see the work any more."""
+        for job in self._jobs:
+            job.part()
 
     def _receive(self) -> None:
         if not self._jobs:
@@ -138,6 +141,8 @@ class WorkWidget(QWidget):
     nobody could stop the work or see its end.
     """
 
+    runner: EventRunner
+
     @override
     def event(self, event: Any) -> bool:
         """Notice that the dock has been closed."""
@@ -148,19 +153,25 @@ class WorkWidget(QWidget):
 
     def _on_orphaned(self) -> None:
         if isalive(self) and self.parent() is None and not self.isVisible():
+            self.runner.part()
             self.deleteLater()
 
 
 class _Job:
-    """One generator and its thread; knows no Qt object that can be deleted."""
+    """One generator and its thread."""
 
-    def __init__(self, title: str, farewell: str, make_events: EventSource) -> None:
+    def __init__(
+        self, title: str, farewell: str, make_events: EventSource, owner: EventRunner
+    ) -> None:
         self._title = title
         self._farewell: str | None = farewell
         self._make_events = make_events
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.stop = threading.Event()
         self.over = threading.Event()
+        # Looked at, and not told by the signal `destroyed`: when Python's collector deletes the
+        # owner, it has taken the functions apart that are connected to it, and calling them crashes.
+        self._owner = weakref.ref(owner)
 
     def __str__(self) -> str:
         # napari shows the function of a worker when it asks whether to close the window
@@ -173,7 +184,9 @@ class _Job:
         worker.start()
 
     def should_stop(self) -> bool:
-        return self.stop.is_set()
+        """Whether somebody wants the end, or nobody is there any more."""
+        owner = self._owner()
+        return self.stop.is_set() or owner is None or not isalive(owner)
 
     def part(self) -> None:
         """Stop because the window or the program ends, and say so when it takes a while."""
@@ -221,11 +234,6 @@ class _Worker(FunctionWorker):
         """Stop, because napari's window closes or the program ends."""
         super().quit()
         self._job.part()
-
-
-def _part_from(jobs: list[_Job]) -> None:
-    for job in jobs:
-        job.part()
 
 
 def _log_warning(message: Any, category: Any, filename: Any, lineno: Any, *_: Any) -> None:
