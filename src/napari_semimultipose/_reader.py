@@ -54,6 +54,8 @@ def is_labels(path: Path) -> bool:
         return _mentions(path, b'"annotations"', b'"keypoints"')
     if kind == "sleap":
         return _starts_with(path, b"\x89HDF")
+    if kind == "nwb":
+        return _has_poses(path)
     if kind == "deeplabcut" and path.suffix.lower() in (".csv", ".h5"):
         from napari_semimultipose.io.tables import is_table
 
@@ -155,6 +157,17 @@ def _holds_images(folder: Path) -> bool:
 
     known = {*IMAGE_SUFFIXES, *TIFF_SUFFIXES}
     return any(p.suffix.lower() in known for p in folder.iterdir() if p.is_file())
+
+
+def _has_poses(nwb: Path) -> bool:
+    """Whether an NWB file uses the extension for poses; most hold other measurements."""
+    import h5py
+
+    try:
+        with h5py.File(nwb, "r") as file:
+            return "ndx-pose" in file.get("specifications", ())
+    except OSError:
+        return False
 
 
 def _starts_with(path: Path, head: bytes) -> bool:
