@@ -132,10 +132,10 @@ def help_html() -> str:
     groups.append(("napari", list(_NAPARI)))
     parts = []
     for name, lines in groups:
-        rows = "".join(
+        cells = "".join(
             f"<tr><td style='padding-right:10px; white-space:nowrap'><b>{key}</b></td>"
             f"<td>{text}</td></tr>"
             for key, text in lines
         )
-        parts.append(f"<p style='margin:8px 0 2px 0'><b>{name}</b></p><table>{rows}</table>")
+        parts.append(f"<p style='margin:8px 0 2px 0'><b>{name}</b></p><table>{cells}</table>")
     return "".join(parts)
