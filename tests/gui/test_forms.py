@@ -17,13 +17,12 @@ from napari_semimultipose.errors import ConfigError
 from napari_semimultipose.widgets.editors import (
     BoolEditor,
     ChoiceEditor,
-    FloatEditor,
-    IntEditor,
     TextEditor,
     TupleEditor,
     WordEditor,
 )
 from napari_semimultipose.widgets.forms import AdvancedSettings, SettingsForm, title_and_unit
+from napari_semimultipose.widgets.number_editors import FloatEditor, IntEditor
 
 GROUPS = [
     name

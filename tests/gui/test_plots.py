@@ -56,7 +56,8 @@ def test_of_many_terms_some_are_drawn_and_a_click_shows_the_others(plot, qtbot):
     plot.add_losses(1, dict.fromkeys(names, 1.0))
     plot.redraw()
     drawn = [name for name in names if plot._curves[name].isVisible()]
-    assert drawn == [*names[:MAX_SHOWN], "total"]
+    assert drawn == [*names[: MAX_SHOWN - 1], "total"]
+    assert plot._legend.names()[0] == "total"
     button = plot._legend._buttons["term_11"]
     assert button.text() == "term 11"
     button.click()

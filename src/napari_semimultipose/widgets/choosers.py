@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 )
 from typing_extensions import override
 
-from napari_semimultipose.widgets.editors import keep_wheel_for_scrolling
+from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.plots import PlotColors
 
 if TYPE_CHECKING:

@@ -10,57 +10,15 @@ import annotated_types
 import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import QEvent, QLocale, QObject, Qt, Signal
-from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QSizePolicy,
-    QSpinBox,
-    QWidget,
-)
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QWidget
 from typing_extensions import override
+
+from napari_semimultipose.widgets.editor_base import Editor, mark_invalid, readable
+from napari_semimultipose.widgets.number_editors import FloatEditor, IntEditor
 
 INT_LIMIT = 2**31 - 1
 FLOAT_LIMIT = 1e12
-
-
-class Editor(QWidget):
-    """Base of the editors: a value, and a signal when the user has changed it."""
-
-    changed = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
-        self._row.setSpacing(4)
-
-    def value(self) -> Any:
-        """Return the value.
-
-        Raises
-        ------
-        ValueError
-            When what was typed is no value of the setting; the text says why.
-        """
-        raise NotImplementedError
-
-    def set_value(self, value: Any) -> None:
-        """Show a value."""
-        raise NotImplementedError
-
-    def _add(self, widget: QWidget, stretch: int = 1) -> None:
-        widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        widget.setMinimumWidth(40)
-        self.setFocusProxy(widget)
-        self._row.addWidget(widget, stretch)
-        keep_wheel_for_scrolling(widget)
 
 
 class BoolEditor(Editor):
@@ -108,132 +66,6 @@ class ChoiceEditor(Editor):
         for i, value in enumerate(self._values):
             if value in texts:
                 self._box.setItemData(i, texts[value], Qt.ItemDataRole.ToolTipRole)
-
-
-class IntEditor(Editor):
-    """A whole number."""
-
-    def __init__(
-        self,
-        low: int,
-        high: int,
-        step: int = 1,
-        suffix: str = "",
-        parent: QWidget | None = None,
-        word_for_zero: str = "",
-    ) -> None:
-        super().__init__(parent)
-        self._box = QSpinBox(self)
-        if low == 0:
-            self._box.setSpecialValueText(word_for_zero)
-        self._box.setRange(low, high)
-        self._box.setSingleStep(step)
-        self._box.setSuffix(suffix)
-        self._box.setKeyboardTracking(False)
-        self._add(self._box)
-        self._box.valueChanged.connect(lambda _: self.changed.emit())
-
-    @override
-    def value(self) -> int:
-        self._box.interpretText()
-        return int(self._box.value())
-
-    @override
-    def set_value(self, value: Any) -> None:
-        self._box.setValue(int(value))
-
-    def hide_buttons(self) -> None:
-        """Leave the room to the number."""
-        narrow(self._box)
-
-
-class FloatSpinBox(QDoubleSpinBox):
-    """Shows numbers as people write them: 0.0001, 0.5, 2000, without trailing zeros."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._plain = QDoubleValidator()  # first: the setters below validate
-        self.setDecimals(15)
-        self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-        self.setKeyboardTracking(False)
-        locale = self.locale()
-        locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
-        self.setLocale(locale)
-
-    @override
-    def textFromValue(self, value: float) -> str:
-        return str(self.locale().toString(value, "g", 12))
-
-    @override
-    def validate(self, text: str | None, position: int) -> Any:
-        """Accept numbers such as 1e-4 too, and the beginning of any number."""
-        if text and text == self.specialValueText():
-            return QDoubleValidator.State.Acceptable, text, position
-        number = (text or "").removesuffix(self.suffix())
-        self._plain.setLocale(self.locale())
-        state, *_ = self._plain.validate(number, 0)
-        if state == QDoubleValidator.State.Acceptable:
-            value, fine = self.locale().toDouble(number)
-            if not (fine and self.minimum() <= value <= self.maximum()):
-                state = QDoubleValidator.State.Intermediate
-        return state, text, position
-
-    @override
-    def valueFromText(self, text: str | None) -> float:
-        if text and text == self.specialValueText():
-            return float(self.minimum())
-        number = (text or "").removesuffix(self.suffix())
-        value, fine = self.locale().toDouble(number)
-        shown = self.textFromValue(self.value())  # has fewer digits than the value
-        return float(value) if fine and number != shown else self.value()
-
-    @override
-    def stepBy(self, steps: int) -> None:
-        """Step by a tenth of the leading digit, also below 1, where Qt's steps are too large."""
-        value = self.value()
-        size = abs(value) or min(1.0, self.maximum())
-        step = 10.0 ** (math.floor(math.log10(size) + 1e-9) - (1 if value else 2))
-        self.setValue(float(f"{value + steps * step:.12g}"))
-
-
-class FloatEditor(Editor):
-    """A number."""
-
-    def __init__(
-        self,
-        low: float,
-        high: float,
-        suffix: str = "",
-        parent: QWidget | None = None,
-        word_for_zero: str = "",
-    ) -> None:
-        super().__init__(parent)
-        self._box = FloatSpinBox(self)
-        if low == 0:
-            self._box.setSpecialValueText(word_for_zero)
-        self._box.setRange(low, high)
-        self._box.setSuffix(suffix)
-        self._value: float | None = None
-        self._add(self._box)
-        self._box.valueChanged.connect(self._edited)
-
-    def _edited(self) -> None:
-        self._value = None
-        self.changed.emit()
-
-    @override
-    def value(self) -> float:
-        self._box.interpretText()
-        return float(self._box.value()) if self._value is None else self._value
-
-    @override
-    def set_value(self, value: Any) -> None:
-        self._box.setValue(float(value))
-        self._value = float(value)  # 1/3 comes back as it was set, not as it is shown
-
-    def hide_buttons(self) -> None:
-        """Leave the room to the number."""
-        narrow(self._box)
 
 
 class TextEditor(Editor):
@@ -385,38 +217,3 @@ def _limits(metadata: list[Any], least: float) -> tuple[float | None, float | No
         elif isinstance(m, annotated_types.MultipleOf):
             step = float(m.multiple_of)  # type: ignore[arg-type]
     return low, high, step
-
-
-def readable(name: str) -> str:
-    """Turn the name of a setting or a choice into words."""
-    return name.replace("_", " ")
-
-
-def mark_invalid(widget: QWidget, reason: str) -> None:
-    """Give a widget a red frame and say why when the pointer rests on it; "" takes them away."""
-    widget.setStyleSheet("border: 1px solid #d04848;" if reason else "")
-    widget.setToolTip(reason)
-
-
-def narrow(box: QAbstractSpinBox) -> None:
-    """Make a number need little room: no buttons, less than the least width of napari's theme."""
-    box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    box.setStyleSheet("QAbstractSpinBox { min-width: 36px; padding: 1px 4px; }")
-
-
-class _WheelGuard(QObject):
-    """Leaves the wheel to the scrolling form, unless the user has clicked into the editor."""
-
-    @override
-    def eventFilter(self, watched: Any, event: Any) -> bool:
-        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
-            event.ignore()
-            return True
-        return False
-
-
-def keep_wheel_for_scrolling(widget: QWidget) -> None:
-    """Protect a spin box or list of choices from the wheel of a user who scrolls past."""
-    if isinstance(widget, (QAbstractSpinBox, QComboBox)):
-        widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        widget.installEventFilter(_WheelGuard(widget))

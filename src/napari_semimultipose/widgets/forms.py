@@ -19,7 +19,8 @@ from qtpy.QtWidgets import (
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import ConfigError
-from napari_semimultipose.widgets.editors import Editor, editor_for, readable
+from napari_semimultipose.widgets.editor_base import Editor, readable
+from napari_semimultipose.widgets.editors import editor_for
 
 UNITS = {"_px": " px", "_deg": "°", "_mb": " MB", "_frames": " frames", "_cells": " cells"}
 

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 from typing_extensions import override
 
-from napari_semimultipose.widgets.editors import readable
+from napari_semimultipose.widgets.editor_base import readable
 
 REDRAW_MS = 250
 MAX_POINTS = 1000
@@ -21,13 +21,17 @@ MAX_POINTS = 1000
 # Distinct for most kinds of colour vision, and light enough for dark backgrounds
 # (Okabe and Ito 2008, "Color universal design").
 PALETTE = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442", "#999999")
+# The same hues, dark enough for light backgrounds
+DARK_PALETTE = (
+    "#2f8fc8", "#b87d00", "#007a59", "#a84f7f", "#b34d00", "#005c91", "#8f8500", "#6b6b6b",
+)  # fmt: skip
 AP_COLOR = "#009e73"
 ERROR_COLOR = "#e69f00"
 HIDDEN_COLOR = "#7a7d85"
 
 
 DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
-MAX_SHOWN = 7
+MAX_SHOWN = 8
 """Of many loss terms, these are drawn at first; the others when their name is clicked."""
 
 
@@ -202,7 +206,8 @@ class TrainingPlot(QWidget):
 
     def add_losses(self, iteration: int, losses: Mapping[str, float]) -> None:
         """Append a point to the curve of each loss term."""
-        for name, value in losses.items():
+        for name in sorted(losses, key=lambda name: name != "total"):  # the total comes first
+            value = losses[name]
             series = self._losses.setdefault(name, Series())
             # a term that is switched off is 0, which has no logarithm
             series.add(iteration, value if value > 0 else float("nan"))
@@ -246,7 +251,7 @@ class TrainingPlot(QWidget):
         for i, (name, series) in enumerate(self._losses.items()):
             if name not in self._curves:
                 self._curves[name] = self._loss_plot.plot(pen=self._pen(name, i), connect="finite")
-                shown = name == "total" or i < MAX_SHOWN
+                shown = i < MAX_SHOWN
                 self._legend.set_curve(name, self._color(name, i), shown=shown)
                 self._curves[name].setVisible(shown)
             self._curves[name].setData(*series.arrays())
@@ -282,12 +287,15 @@ class TrainingPlot(QWidget):
         self.redraw()
 
     def _color(self, name: str, index: int) -> str:
-        return self._colors.text if name == "total" else PALETTE[index % len(PALETTE)]
+        if name == "total":
+            return self._colors.text
+        light = pg.mkColor(self._colors.background).lightness() > 128
+        return (DARK_PALETTE if light else PALETTE)[(index - 1) % len(PALETTE)]
 
     def _pen(self, name: str, index: int) -> object:
         if name == "total":
             return pg.mkPen(self._colors.text, width=2)
-        style = DASHES[index // len(PALETTE) % len(DASHES)]
+        style = DASHES[(index - 1) // len(PALETTE) % len(DASHES)]
         return pg.mkPen(self._color(name, index), width=1, style=style)
 
     def _on_toggled(self, name: str, on: bool) -> None:

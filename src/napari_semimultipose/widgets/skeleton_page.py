@@ -22,7 +22,7 @@ from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
 from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.widgets import label_files
 from napari_semimultipose.widgets.choosers import Message
-from napari_semimultipose.widgets.editors import keep_wheel_for_scrolling
+from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.skeleton_editor import SkeletonEditor
 from napari_semimultipose.widgets.skeleton_presets import PRESETS
 

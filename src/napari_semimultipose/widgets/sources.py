@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers.points import info_from_metadata, poses_from_layer
 from napari_semimultipose.widgets.choosers import LayerBox, PathField
-from napari_semimultipose.widgets.editors import keep_wheel_for_scrolling
+from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.jobs import Recording
 from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_of
 

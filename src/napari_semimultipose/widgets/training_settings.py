@@ -10,8 +10,9 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_semimultipose.config import PRESETS, Config, TrainConfig
 from napari_semimultipose.widgets.choosers import PathField, devices, free_name
-from napari_semimultipose.widgets.editors import ChoiceEditor, FloatEditor, editor_for
+from napari_semimultipose.widgets.editors import ChoiceEditor, editor_for
 from napari_semimultipose.widgets.forms import DEVICE_HELP, AdvancedSettings, rows_of
+from napari_semimultipose.widgets.number_editors import FloatEditor
 
 PRESET_NAMES = {
     "default": "Recommended",
