@@ -270,8 +270,8 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
     ------
     Ready, Chunk, Tracking, Saved, Predicted, Failed
     """
-    # The layers of the result need pandas; napari would import it in the main thread.
-    import_quietly("napari_semimultipose.inference.predict", "pandas")
+    # The layers of the result need the last two; napari would import them in the main thread.
+    import_quietly("napari_semimultipose.inference.predict", "pandas", "scipy.spatial")
     from napari_semimultipose.inference.predict import Predictor, predict_stream, video_of
     from napari_semimultipose.recordings import open_for_prediction
 

@@ -58,6 +58,9 @@ PLUGIN = "napari-semimultipose"
 SHOW_S = 0.3
 """Least time between two updates of the layers while frames are being predicted."""
 
+SHOW_SHARE = 0.1
+"""Greatest share of the time that updating the layers may take."""
+
 
 class PredictWidget(WorkWidget):
     """Form, buttons and progress of a prediction; its results arrive in the viewer as it goes.
@@ -77,7 +80,7 @@ class PredictWidget(WorkWidget):
         self._image: Image | None = None
         self._name = "poses"
         self._waiting: list[Poses] = []
-        self._shown_at = 0.0
+        self._show_at = 0.0
         self._failed = False
 
         self.model = ModelChooser(self)
@@ -171,6 +174,7 @@ class PredictWidget(WorkWidget):
         self._layers = None
         self._poses = None
         self._waiting = []
+        self._show_at = 0.0
         self.progress.setRange(0, 0)
         self.status.setText("Loading the model and torch…")
         self.runner.start(lambda should_stop: prediction_events(job, should_stop))
@@ -252,15 +256,17 @@ class PredictWidget(WorkWidget):
                 case Failed():
                     self._failed = True
                     self._complain(event.message, event.details)
-        if self._waiting and time.monotonic() - self._shown_at >= SHOW_S:
+        if self._waiting and time.monotonic() >= self._show_at:
             self._show_waiting()
 
     def _show_waiting(self) -> None:
+        start = time.monotonic()
         poses = Poses.concatenate(self._waiting)
         self._waiting = []
         if self._layers is not None:
             self._layers.add(poses)  # nothing, when the user has removed the layer
-        self._shown_at = time.monotonic()
+        now = time.monotonic()
+        self._show_at = now + max(SHOW_S, (now - start) / SHOW_SHARE)
 
     def _new_layers(self, poses: Poses) -> PredictionLayers:
         image = self._image if self._image in self._viewer.layers else None
