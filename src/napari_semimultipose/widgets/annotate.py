@@ -37,7 +37,7 @@ from napari_semimultipose.widgets.recordings import choose, find_recording, imag
 from napari_semimultipose.widgets.restore import RestoreBanner
 from napari_semimultipose.widgets.skeleton_page import SkeletonPage
 from napari_semimultipose.widgets.sources import is_frames, is_points
-from napari_semimultipose.widgets.worker import WorkWidget
+from napari_semimultipose.widgets.worker import DockedWidget
 
 if TYPE_CHECKING:
     import napari
@@ -53,7 +53,7 @@ START_HTML = (
 )
 
 
-class AnnotateWidget(WorkWidget):
+class AnnotateWidget(DockedWidget):
     """Dock widget for labelling poses.
 
     Parameters

@@ -134,14 +134,12 @@ class EventRunner(QObject):
             self.ended.emit()
 
 
-class WorkWidget(QWidget):
-    """A dock widget with work in the background, which ends with the widget.
+class DockedWidget(QWidget):
+    """A dock widget that is deleted with its dock.
 
-    napari takes a widget out of its dock when the user closes the dock, and lets go of it: then
-    nobody could stop the work or see its end.
+    napari takes a widget out of its dock when the user closes the dock, and lets go of it: then it
+    would live on, unseen.
     """
-
-    runner: EventRunner
 
     @override
     def event(self, event: Any) -> bool:
@@ -153,8 +151,21 @@ class WorkWidget(QWidget):
 
     def _on_orphaned(self) -> None:
         if isalive(self) and self.parent() is None and not self.isVisible():
-            self.runner.part()
+            self._leave()
             self.deleteLater()
+
+    def _leave(self) -> None:
+        """Do what is to be done before the widget is deleted."""
+
+
+class WorkWidget(DockedWidget):
+    """A dock widget with work in the background, which ends with the widget."""
+
+    runner: EventRunner
+
+    @override
+    def _leave(self) -> None:
+        self.runner.part()
 
 
 class _Job:
