@@ -98,7 +98,7 @@ def predict(demo: Path) -> None:
         shot(viewer, "predict")
         while widget.runner.running:
             spin(0.2)
-        viewer.dims.set_current_step(0, 240)
+        viewer.dims.set_current_step(0, 215)
         shot(viewer, "result")
         viewer.close()
 
