@@ -162,15 +162,14 @@ class PathField(QWidget):
         button.setFixedWidth(28)
         button.setToolTip(" or ".join(asks).replace(" or Choose", " or"))
         row.addWidget(button)
+        self._menu = QMenu(button)
+        for text, ask in asks.items():
+            self._menu.addAction(f"{text}…", lambda ask=ask: self._browse(ask))
         if len(asks) == 1:
-            (ask,) = asks.values()
-            button.clicked.connect(lambda: self._browse(ask))
+            button.clicked.connect(self._menu.actions()[0].trigger)
         else:
-            menu = QMenu(button)
-            for text, ask in asks.items():
-                menu.addAction(f"{text}…", lambda ask=ask: self._browse(ask))
             button.clicked.connect(
-                lambda: menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
+                lambda: self._menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
             )
 
     def text(self) -> str:
@@ -185,9 +184,9 @@ class PathField(QWidget):
         """Show a path."""
         self._line.setText("" if path is None else str(path))
 
-    def line(self) -> QLineEdit:
-        """Return the line for typing."""
-        return self._line
+    def menu(self) -> QMenu:
+        """Return what the button offers."""
+        return self._menu
 
     def _on_text(self) -> None:
         self._line.setToolTip(self.text())  # the end of a long path is not in sight
