@@ -12,12 +12,15 @@ from napari.utils.notifications import notification_manager
 from npe2 import PluginManifest
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QLineEdit
+from skimage.io import imsave
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.labels import write_poses
 from napari_semimultipose.io.sample import make_recording
+from napari_semimultipose.io.video import as_layer_data, open_frames
 from napari_semimultipose.layers.points import points_layer_data
+from napari_semimultipose.poses import Poses, Skeleton, Video
 from napari_semimultipose.training.events import (
     Checkpoint,
     Done,
@@ -477,6 +480,55 @@ def test_several_recordings_are_learned_together(viewer, widget, recording, play
     assert rows.boxes(0)[0] is images
 
 
+def test_labels_of_images_follow_the_order_of_the_layer(
+    viewer, open_widget, recording, tmp_path, play, qtbot
+):
+    """The labels name three images; the folder holds more, in the order of their names."""
+    frames, truth = recording
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(6):
+        imsave(folder / f"img{i}.png", frames[i], check_contrast=False)
+    video = Video(str(folder), ("img4.png", "img1.png", "img3.png"))
+    shown = [4, 1, 3]
+    labels = Poses(truth.skeleton, truth.xy[shown], [0, 1, 2], videos=(video,))
+    viewer.add_image(frames, rgb=True, contrast_limits=(0, 255), name="something else")
+    viewer.add_image(
+        as_layer_data(open_frames(folder)), rgb=True, contrast_limits=(0, 255), name="i"
+    )
+    data, attributes, _ = points_layer_data(labels, name="labels")
+    viewer.add_points(data, **attributes)
+    widget = open_widget(TrainWidget)
+    widget.settings.out.set_path(tmp_path / "model")
+    assert widget.sources.rows.boxes()[0].layer().name == "i"  # found by the names
+    actor = play(steps=1)
+    widget.start()
+    qtbot.waitUntil(ended(widget))
+    job = actor.jobs[0].recordings[0]
+    assert sorted(job.labels.frame) == [1, 3, 4]
+    for row, frame in enumerate(job.labels.frame):
+        assert np.allclose(job.labels.xy[row], truth.xy[frame], equal_nan=True)
+        assert (job.frames[frame] == frames[frame]).all()
+
+
+def test_labels_of_other_images_are_refused(viewer, open_widget, recording, tmp_path, play, qtbot):
+    frames, truth = recording
+    for i in range(3):
+        imsave(tmp_path / f"img{i}.png", frames[i], check_contrast=False)
+    labels = Poses(truth.skeleton, truth.xy[:1], [0], videos=(Video("x", ("other.png",)),))
+    viewer.add_image(
+        as_layer_data(open_frames(tmp_path)), rgb=True, contrast_limits=(0, 255), name="i"
+    )
+    data, attributes, _ = points_layer_data(labels, name="labels")
+    viewer.add_points(data, **attributes)
+    widget = open_widget(TrainWidget)
+    widget.settings.out.set_path(tmp_path / "model")
+    actor = play()
+    widget.start()
+    assert "'labels' belong to other images than the layer 'i'" in widget.message.text()
+    assert not actor.jobs
+
+
 def test_labels_and_unlabelled_recordings_from_files(widget, recording, tmp_path, play, qtbot):
     actor = play(steps=1)
     path = tmp_path / "labels.slp"
@@ -541,8 +593,6 @@ def test_a_real_run_without_labels_says_what_is_missing(viewer, widget, recordin
 
 
 def test_recordings_of_different_animals_are_refused(recording):
-    from napari_semimultipose.io.video import open_frames
-    from napari_semimultipose.poses import Poses, Skeleton
     from napari_semimultipose.widgets.jobs import Recording, merge_recordings
 
     frames, truth = recording
@@ -552,8 +602,26 @@ def test_recordings_of_different_animals_are_refused(recording):
         merge_recordings([Recording(truth, 0, stack, "a"), Recording(other, 0, stack, "b")])
 
 
+def test_two_layers_of_one_labels_file_are_joined(recording):
+    """Labels of several videos are opened as one layer a video; each knows all videos."""
+    from napari_semimultipose.widgets.jobs import Recording, merge_recordings
+
+    frames, truth = recording
+    videos = (Video("a.mp4"), Video("b.mp4"), Video("c.mp4"))
+    parts, stacks = [], []
+    for v in (0, 1):
+        poses = truth.select(range(3 * v, 3 * v + 3))
+        parts.append(Poses(truth.skeleton, poses.xy, poses.frame, video=[v] * 3, videos=videos))
+        stacks.append(open_frames(frames[6 * v : 6 * v + 6]))
+    labels, found = merge_recordings(
+        [Recording(part, v, stacks[v], "ab"[v]) for v, part in enumerate(parts)]
+    )
+    assert labels.videos == videos
+    assert labels.video.tolist() == [0, 0, 0, 1, 1, 1]
+    assert found == {0: stacks[0], 1: stacks[1]}
+
+
 def test_recordings_with_the_same_reference_stay_apart(recording):
-    from napari_semimultipose.io.video import open_frames
     from napari_semimultipose.widgets.jobs import Recording, merge_recordings
 
     frames, truth = recording

@@ -151,15 +151,13 @@ def merge_recordings(recordings: Sequence[Recording]) -> tuple[Poses, dict[int, 
                 f"'{recording.name}' has other keypoints than '{first.name}': one model needs one "
                 "skeleton; train them apart, or rename the keypoints"
             )
-        videos = []
-        for video in recording.labels.videos:
-            n = 2
-            unique = video
-            while unique in taken:
-                unique = replace(video, path=f"{video.path or recording.name} ({n})")
+        videos = list(recording.labels.videos)
+        for i in sorted({recording.video, *recording.labels.video.tolist()}):
+            video, n = videos[i], 2
+            while videos[i] in taken:
+                videos[i] = replace(video, path=f"{video.path or recording.name} ({n})")
                 n += 1
-            taken.add(unique)
-            videos.append(unique)
+            taken.add(videos[i])
         parts.append(replace(recording.labels, videos=tuple(videos)))
         shown.append((videos[recording.video], recording.frames))
     labels = Poses.concatenate(parts)

@@ -1,17 +1,33 @@
-"""From an image layer to its recording."""
+"""What a layer is good for; from an image layer to its recording."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.layers import Image, Points
+
 from napari_semimultipose.errors import FramesError
 from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.layers.points import info_from_metadata
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
     from napari_semimultipose.io.video import Frames
+
+
+def is_frames(layer: object) -> bool:
+    """Whether a layer can hold the frames of a recording."""
+    return isinstance(layer, Image) and layer.ndim >= 2
+
+
+def is_points(layer: object) -> bool:
+    """Whether a layer can hold labels."""
+    return isinstance(layer, Points)
+
+
+def holds_poses(layer: Points) -> bool:
+    """Whether the points of a layer are those of animals with a skeleton."""
+    return info_from_metadata(layer.metadata) is not None
 
 
 def frames_from_layer(layer: Image) -> Frames:

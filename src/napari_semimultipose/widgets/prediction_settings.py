@@ -31,8 +31,7 @@ from napari_semimultipose.widgets.choosers import (
 from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.editors import ChoiceEditor, editor_for
 from napari_semimultipose.widgets.forms import DEVICE_HELP, AdvancedSettings, rows_of
-from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_of
-from napari_semimultipose.widgets.sources import is_frames
+from napari_semimultipose.widgets.layer_frames import frames_from_layer, is_frames, place_of
 
 if TYPE_CHECKING:
     import napari

@@ -13,7 +13,7 @@ from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers.points import info_from_metadata
 from napari_semimultipose.layers.view import image_shape
 from napari_semimultipose.poses import Poses, Video
-from napari_semimultipose.widgets.sources import is_frames
+from napari_semimultipose.widgets.layer_frames import is_frames
 
 if TYPE_CHECKING:
     import napari

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Image, Points
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -27,10 +26,20 @@ from napari_semimultipose.layers.points import info_from_metadata, poses_from_la
 from napari_semimultipose.widgets.choosers import LayerBox, PathField
 from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.jobs import Recording
-from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_of
+from napari_semimultipose.widgets.layer_frames import (
+    frames_from_layer,
+    holds_poses,
+    is_frames,
+    is_points,
+    place_of,
+)
+from napari_semimultipose.widgets.recordings import fit, image_of, video_of
 
 if TYPE_CHECKING:
     import napari
+    from napari.layers import Image
+
+    from napari_semimultipose.poses import Poses
 
 FROM_LAYERS, FROM_FILE = 0, 1
 
@@ -76,6 +85,7 @@ class RecordingRows(QWidget):
         row = (images, points, remove)
         remove.clicked.connect(lambda: self._remove(row))
         images.layer_changed.connect(self.changed)
+        points.layer_changed.connect(lambda: self._choose_image(images, points))
         points.layer_changed.connect(self.changed)
         line = self._grid.rowCount()
         for column, widget in enumerate(row):
@@ -85,7 +95,15 @@ class RecordingRows(QWidget):
             labels = [x for x in self._viewer.layers if is_points(x) and holds_poses(x)]
             if labels:
                 points.set_layer(labels[0])
+        self._choose_image(images, points)
         self._mark()
+
+    def _choose_image(self, images: LayerBox, points: LayerBox) -> None:
+        """Choose the recording that the labels belong to, where that is known."""
+        layer = points.layer()
+        image = None if layer is None else image_of(self._viewer, layer)
+        if image is not None:
+            images.set_layer(image)
 
     def _remove(self, row: tuple[LayerBox, LayerBox, QToolButton]) -> None:
         self._rows.remove(row)
@@ -132,12 +150,14 @@ class RecordingRows(QWidget):
                     f"the labels '{layer.name}' are chosen twice: remove one recording"
                 )
             seen.add(id(layer))
+            poses = poses_from_layer(layer)
             info = info_from_metadata(layer.metadata)
+            video = 0 if info is None else info.video
             path = layer.source.path
             out.append(
                 Recording(
-                    labels=poses_from_layer(layer),
-                    video=0 if info is None else info.video,
+                    labels=_in_order_of(poses, video, image, layer.name),
+                    video=video,
                     frames=frames_from_layer(image),
                     name=layer.name,
                     path=None if path is None else Path(path),
@@ -291,16 +311,14 @@ class TrainingSources(QWidget):
         self.changed.emit()
 
 
-def is_frames(layer: object) -> bool:
-    """Whether a layer can hold the frames of a recording."""
-    return isinstance(layer, Image) and layer.ndim >= 2
-
-
-def is_points(layer: object) -> bool:
-    """Whether a layer can hold labels."""
-    return isinstance(layer, Points)
-
-
-def holds_poses(layer: Points) -> bool:
-    """Whether the points of a layer are those of animals with a skeleton."""
-    return info_from_metadata(layer.metadata) is not None
+def _in_order_of(poses: Poses, video: int, image: Image, name: str) -> Poses:
+    """Give the labels the frame numbers of an image layer, where both know the names of images."""
+    fitted = fit(poses, video, image)
+    if fitted is not None:
+        return fitted
+    if poses.videos[video].images and video_of(image).images:
+        raise LabelsError(
+            f"the labels '{name}' belong to other images than the layer '{image.name}' shows: "
+            "choose the layer of their images"
+        )
+    return poses  # the recording has another name, or none, since it was labelled
