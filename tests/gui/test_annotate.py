@@ -255,10 +255,12 @@ def test_the_list_of_frames_jumps(labelling, hand, viewer, qtbot):
     panel = labelling.panel
     spot = panel.frames.visualRect(panel.model.index(0)).center()
     qtbot.mouseClick(panel.frames.viewport(), Qt.MouseButton.LeftButton, pos=spot)
+    process_events()
     assert viewer.dims.current_step[0] == 0
     assert panel.frames.currentIndex().row() == 0
     spot = panel.keypoints.visualItemRect(panel.keypoints.item(2)).center()
     qtbot.mouseClick(panel.keypoints.viewport(), Qt.MouseButton.LeftButton, pos=spot)
+    process_events()
     assert panel.prompt.text() == "tail"
 
 
@@ -270,6 +272,7 @@ def test_buttons_do_what_keys_do_and_leave_the_keyboard_to_the_canvas(labelling,
     qtbot.mouseClick(buttons["Occluded"], Qt.MouseButton.LeftButton)
     assert poses_of(labelling).visible[0, 0].tolist() == [1, 0, 0]
     qtbot.mouseClick(buttons["Skip"], Qt.MouseButton.LeftButton)
+    process_events()
     assert labelling.panel.prompt.text() == "tail"
     assert QApplication.focusWidget() is focused
 
@@ -699,3 +702,23 @@ def test_a_points_layer_data_tuple_keeps_its_place(viewer, image, open_widget):
     widget = open_widget(AnnotateWidget)
     viewer.dims.set_point(0, 9)
     assert len(poses_of(widget)) == 10
+
+
+def test_docks_of_the_plugin_share_a_place_and_a_small_window_stays_small(
+    viewer, image, open_widget, qtbot
+):
+    from qtpy.QtWidgets import QDockWidget
+
+    from napari_semimultipose.widgets.train import TrainWidget
+
+    window = viewer.window._qt_window
+    first, second = open_widget(TrainWidget), open_widget(AnnotateWidget)
+    docks = [
+        next(d for d in window.findChildren(QDockWidget) if d.isAncestorOf(w))
+        for w in (first, second)
+    ]
+    qtbot.waitUntil(lambda: window.tabifiedDockWidgets(docks[0]) == [docks[1]], timeout=10_000)
+    assert second.isVisible()
+    assert not second.visibleRegion().isEmpty()
+    assert first.visibleRegion().isEmpty()
+    assert window.height() <= 800

@@ -136,6 +136,10 @@ def animal_colors(animal: ArrayLike) -> NDArray[np.float32]:
 
 
 def animal_number(track: ArrayLike, slot: ArrayLike) -> NDArray[np.int64]:
-    """Return the number [M] that colours an animal: its track, or its slot when it has none."""
+    """Return the number [M] that colours an animal: its track, or its slot when it has none.
+
+    Slots count from the middle of the palette: where some animals of a frame have a track and
+    others have not, the colours must not make them one.
+    """
     track = np.asarray(track, np.int64)
-    return np.where(track >= 0, track, np.asarray(slot, np.int64))
+    return np.where(track >= 0, track, np.asarray(slot, np.int64) + len(ANIMAL_PALETTE) // 2)

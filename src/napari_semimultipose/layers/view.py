@@ -8,8 +8,8 @@ napari steps from frame to frame by itself; outside of it the window moves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
@@ -25,6 +25,8 @@ from napari_semimultipose.poses import IntArray, Poses
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Points, Vectors
+
+    Shown = TypeVar("Shown", Points, Vectors)
 
 WINDOW_POINTS = 1000
 """About so many points are handed to napari at once: more cost time, fewer move the window often."""
@@ -304,8 +306,7 @@ class PoseView:
         self._poses = self.store.take(self._rows)
         table = PointTable.of(self._poses, None)
         self._keys = np.column_stack([self._rows[table.row], table.slot, table.keypoint])
-        with self._own_update():
-            points = self.points
+        with self._one_update(self.points) as points:
             points.selected_data = set()
             points.data = table.data
             points.features = table.features(self.store.skeleton)
@@ -313,40 +314,41 @@ class PoseView:
                 points.size = self._style.size_px
                 points.symbol = table.symbols()
                 points.face_color = table.colors(self._style, len(self.store.skeleton))
-        self._show_marks()
+                points.border_color, points.border_width = self._mark_of(self._keys)
+        points.events.features()
         self._show_vectors()
 
     def _show_vectors(self) -> None:
         if self.vectors is None:
             return
         data, _, colors = vectors_from_poses(self._poses, None)
-        self.vectors.data = data
-        if len(data):
-            self.vectors.edge_color = colors
+        with self._one_update(self.vectors) as vectors:
+            vectors.data = data
+            if len(data):
+                vectors.edge_color = colors
 
     def mark(self, selected: Key | None, slot: int | None) -> None:
         """Set the selected keypoint off with a white ring, and the others of the animal `slot`."""
         if (selected, slot) != self._marked:
             self._marked = selected, slot
-            self._show_marks()
+            if len(self._keys):
+                with self._one_update(self.points) as points:
+                    points.border_color, points.border_width = self._mark_of(self._keys)
 
-    def _show_marks(self) -> None:
-        if not len(self._keys):
-            return
+    def _mark_of(self, keys: IntArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Border colour [P, 4] and width [P] (a share of the size) of the points."""
         selected, slot = self._marked
-        color = np.zeros((len(self._keys), 4))
+        color = np.zeros((len(keys), 4))
         color[:, 3] = 1
-        width = np.full(len(self._keys), 0.08)
+        width = np.full(len(keys), 0.08)
         if slot is not None:
             row = self.store.row(self._video, self._frame)
-            animal = (self._keys[:, 0] == row) & (self._keys[:, 1] == slot)
+            animal = (keys[:, 0] == row) & (keys[:, 1] == slot)
             color[animal], width[animal] = 1, 0.12
         if selected is not None:
-            chosen = (self._keys == np.array(selected)).all(1)
+            chosen = (keys == np.array(selected)).all(1)
             color[chosen], width[chosen] = 1, 0.3
-        with self._own_update():
-            self.points.border_color = color
-            self.points.border_width = width
+        return color, width
 
     # ----------------------------------------------------------------- mouse
 
@@ -388,18 +390,21 @@ class PoseView:
         self.points.refresh()
         row = int(np.flatnonzero(self._rows == key.row)[0])
         self._poses.xy[row, key.slot, key.keypoint] = x, y
-        if self.vectors is not None:
-            self.vectors.data = vectors_from_poses(self._poses, None)[0]
+        self._show_vectors()
 
     # ---------------------------------------------------------------- events
 
     @contextmanager
-    def _own_update(self) -> Iterator[None]:
+    def _one_update(self, layer: Shown) -> Iterator[Shown]:
+        """Change several properties of a layer, and let napari draw it once and not each time."""
         before, self._updating = self._updating, True
         try:
-            yield
+            # The second one is private and saves time only: without it all is drawn correctly too.
+            with layer.events.blocker_all(), getattr(layer, "_block_refresh", nullcontext)():
+                yield layer
         finally:
             self._updating = before
+        layer.refresh(thumbnail=False, extent=False)
 
     def _on_store(self, change: Change | None) -> None:
         if change is None:  # another skeleton, perhaps

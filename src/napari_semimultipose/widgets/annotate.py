@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Points
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
@@ -28,15 +29,15 @@ from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.widgets import autosave, label_files
 from napari_semimultipose.widgets.choosers import LayerBox, Message, scrollable
+from napari_semimultipose.widgets.docks import join_tabs
 from napari_semimultipose.widgets.document import LabelsDocument, free_layer_name
 from napari_semimultipose.widgets.file_bar import FileBar
 from napari_semimultipose.widgets.keys import KeyAction, help_html, key_of
 from napari_semimultipose.widgets.label_panel import LabelPanel
-from napari_semimultipose.widgets.layer_frames import place_of
+from napari_semimultipose.widgets.layer_frames import is_frames, is_points, place_of
 from napari_semimultipose.widgets.recordings import choose, find_recording, image_of
 from napari_semimultipose.widgets.restore import RestoreBanner
 from napari_semimultipose.widgets.skeleton_page import SkeletonPage
-from napari_semimultipose.widgets.sources import is_frames, is_points
 from napari_semimultipose.widgets.worker import DockedWidget
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class AnnotateWidget(DockedWidget):
         self.panel = LabelPanel(self)
         self.skeleton_page = SkeletonPage(self)
         self._timer = QTimer(self)
+        self._soon = QTimer(self)
         self._lay_out()
         self._connect()
         self._on_layer()
@@ -103,10 +105,10 @@ class AnnotateWidget(DockedWidget):
             "Clicks and keys go to another layer or tool now: give them back to the labels"
         )
         self.resume_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.pages.addWidget(_text(START_HTML, self))
-        self.pages.addWidget(self.panel)
+        self.pages.addWidget(scrollable(_text(START_HTML, self)))
+        self.pages.addWidget(scrollable(self.panel))
         self.tabs.addTab(self.pages, "Label")
-        self.tabs.addTab(self.skeleton_page, "Skeleton")
+        self.tabs.addTab(scrollable(self.skeleton_page), "Skeleton")
         self.tabs.addTab(scrollable(_text(help_html(), self)), f"Keys [{key_of('show_keys')}]")
         self.tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         layout = QVBoxLayout(self)
@@ -141,6 +143,9 @@ class AnnotateWidget(DockedWidget):
             lambda points, skeleton: self._try(lambda: self._take(points, skeleton))
         )
         self.skeleton_page.plain_layers = self._plain_layers
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self._show)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
         self._timer.start()
@@ -183,7 +188,7 @@ class AnnotateWidget(DockedWidget):
         if document is not None:
             if document not in self._documents:
                 self._documents.append(document)
-                document.listeners.append(self._show)
+                document.listeners.append(self._soon.start)  # a click changes several things
                 document.close_listeners.append(self._on_document_closed)
             self.layers.set_layer(document.points)
             if document.image is not None:
@@ -425,8 +430,9 @@ class AnnotateWidget(DockedWidget):
 
     @override
     def showEvent(self, event: Any) -> None:
-        """Watch the window, to write the labels before it closes."""
+        """Watch the window, to write the labels before it closes, and join docks of ours."""
         super().showEvent(event)
+        QTimer.singleShot(0, lambda: isalive(self) and join_tabs(self, DockedWidget))
         window = self.window()
         if window is not None:
             window.installEventFilter(self)

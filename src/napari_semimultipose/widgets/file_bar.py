@@ -59,8 +59,13 @@ class FileBar(QWidget):
         self.save_as_button.setMenu(menu)
         row = QHBoxLayout()
         row.setSpacing(3)
-        for button in (self.new_button, self.open_button, self.save_button, self.save_as_button):
-            row.addWidget(button)
+        for button, room in (
+            (self.new_button, 4),
+            (self.open_button, 5),
+            (self.save_button, 4),
+            (self.save_as_button, 6),
+        ):
+            row.addWidget(button, room)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)

@@ -183,15 +183,17 @@ class LabelPanel(QWidget):
         self.keypoints.setMinimumHeight(60)
         self.frames.setMinimumHeight(40)
 
-        look = QHBoxLayout()
-        look.setSpacing(4)
-        look.addWidget(QLabel("Colour by", self))
-        look.addWidget(self.color_by, 1)
-        look.addWidget(self.lines)
-        look.addWidget(QLabel("Size", self))
-        look.addWidget(self.size, 1)
         self.color_by.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.size.setMinimumWidth(50)
+        self.size.setMinimumWidth(30)
+        look = QGridLayout()
+        look.setHorizontalSpacing(8)
+        look.setVerticalSpacing(3)
+        look.setColumnStretch(1, 1)
+        look.addWidget(QLabel("Colour by", self), 0, 0)
+        look.addWidget(self.color_by, 0, 1)
+        look.addWidget(self.lines, 0, 2)
+        look.addWidget(QLabel("Point size", self), 1, 0)
+        look.addWidget(self.size, 1, 1, 1, 2)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
@@ -210,9 +212,7 @@ class LabelPanel(QWidget):
         name = skeleton.keypoints[target.keypoint]
         if session.store.is_negative(session.row):
             self.prompt.setText("no animal here")
-            self.detail.setText(
-                f"A click on an animal takes this back · [{key_of('toggle_negative')}]"
-            )
+            self.detail.setText(f"Press [{key_of('toggle_negative')}] again to take it back")
         else:
             self.prompt.setText(name)
             self.detail.setText(self._describe(document))
@@ -242,10 +242,13 @@ class LabelPanel(QWidget):
             track = int(session.store.array("track")[session.row, target.slot])
             animal += f", number {track + 1}" if track >= 0 else ""
         k = f"{target.keypoint + 1}/{len(document.skeleton)}"
-        return f"{verb} {k} · {animal} · frame {session.frame}"
+        return f"{verb} {k} · {animal}"
 
     def _show_swatch(self, document: LabelsDocument) -> None:
         session, target = document.session, document.session.target
+        if session.store.is_negative(session.row):
+            self.swatch.setStyleSheet("")
+            return
         if document.view.style.color_by == "keypoint":
             color = palette(len(document.skeleton))[target.keypoint]
         else:

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_semimultipose.layers.style import PoseStyle, animal_colors, palette
+from napari_semimultipose.layers.style import (
+    PoseStyle,
+    animal_colors,
+    animal_number,
+    palette,
+)
 from napari_semimultipose.poses import Poses, Skeleton
 
 
@@ -15,6 +20,12 @@ def test_colours_of_a_skeleton_are_distinct():
 
 def test_an_animal_keeps_its_colour_whoever_else_is_there():
     np.testing.assert_array_equal(animal_colors([3])[0], animal_colors([0, 9, 3])[2])
+
+
+def test_an_animal_without_a_track_does_not_look_like_a_track():
+    number = animal_number([-1, -1, 0, 1, 7], [0, 1, 2, 3, 4])
+    assert len(set(number.tolist())) == 5
+    assert len(np.unique(animal_colors(number), axis=0)) == 5
 
 
 def test_points_grow_with_the_animals():
