@@ -26,6 +26,7 @@ from napari_semimultipose.widgets.jobs import Chunk, Predicted, Ready, Saved, Tr
 from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_of
 from napari_semimultipose.widgets.predict import PredictWidget, open_predict
 from napari_semimultipose.widgets.prediction_settings import summary_of
+from napari_semimultipose.widgets.train import TrainWidget
 
 FRAMES = 24
 
@@ -450,6 +451,18 @@ def test_the_widget_is_opened_as_the_menu_opens_it(viewer, model, npe2pm):
     dock, same = viewer.window.add_plugin_dock_widget("napari-semimultipose", "Predict")
     assert same is widget
     assert dock is widget.parentWidget()
+
+
+def test_the_widgets_share_one_place_in_the_window(viewer, open_widget, qtbot):
+    """A small window has no room for two forms one above the other."""
+    train, predict = open_widget(TrainWidget), open_widget(PredictWidget)
+    main, dock = viewer.window._qt_window, predict.parentWidget()
+    qtbot.waitUntil(lambda: main.tabifiedDockWidgets(dock) == [train.parentWidget()])
+    assert predict.isVisible()
+    assert not train.isVisible() or train.visibleRegion().isEmpty()
+    for widget in (train, predict):
+        assert widget.sizeHint().width() <= 420
+        assert widget.minimumSizeHint().width() <= 320
 
 
 def test_no_layer_is_touched_by_the_worker(

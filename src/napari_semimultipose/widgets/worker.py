@@ -21,12 +21,13 @@ from typing import Any
 
 from napari.qt.threading import FunctionWorker, create_worker
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, Qt, QThread, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QThread, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 from typing_extensions import override
 
 from napari_semimultipose.errors import SemiMultiPoseError
 from napari_semimultipose.training.events import Failed
+from napari_semimultipose.widgets.docks import join_tabs
 from napari_semimultipose.widgets.preload import long_work
 
 ShouldStop = Callable[[], bool]
@@ -162,6 +163,24 @@ class WorkWidget(DockedWidget):
     """A dock widget with work in the background, which ends with the widget."""
 
     runner: EventRunner
+    _seen = False
+
+    @override
+    def sizeHint(self) -> QSize:
+        """Leave most of a small screen to the picture."""
+        return QSize(350, 640)
+
+    @override
+    def showEvent(self, event: Any) -> None:
+        """Join the other docks of ours when the widget is shown for the first time."""
+        super().showEvent(event)
+        if not self._seen:
+            self._seen = True
+            QTimer.singleShot(0, self._join)
+
+    def _join(self) -> None:
+        if isalive(self):
+            join_tabs(self, DockedWidget)
 
     @override
     def _leave(self) -> None:
