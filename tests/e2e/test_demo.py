@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -54,9 +53,7 @@ def test_a_folder_with_other_data_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_learns_in_time(tmp_path: Path) -> None:
-    start = time.monotonic()
+def test_the_demo_learns(tmp_path: Path) -> None:
     result = run_demo(tmp_path)
     assert result.exit_code == 0, result.output
-    assert time.monotonic() - start < 180
     assert json.loads((tmp_path / "scores.json").read_text())["ap"] >= 0.8

@@ -237,20 +237,15 @@ def test_folders_of_others_are_left_alone(tmp_path):
     assert get_frames_reader([str(tmp_path)]) is None
 
 
-def test_sniffing_is_quick(shared_data):
-    import time
-
+def test_real_labels_are_recognised(shared_data):
     labels = [
         shared_data / "honeybee" / "annotations_labeled.json",
         shared_data / "mouse-mirror" / "CollectedData.csv",
         *sorted((shared_data / "fly-pair-demo").glob("*.slp")),
         *sorted((shared_data / "formats" / "nwb").glob("*.nwb")),
     ]
-    get_labels_reader(str(labels[1]))  # imports
     for path in labels:
-        start = time.perf_counter()
         assert get_labels_reader(str(path)) is not None
-        assert time.perf_counter() - start < 0.2
 
 
 # --------------------------------------------------------------------- writers

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -137,7 +135,7 @@ def test_a_plain_layer_without_a_skeleton_says_what_to_do():
         poses_from_layer_data(np.zeros((3, 3)), {"metadata": {}, "name": "Points"})
 
 
-def test_one_recording_converts_in_well_under_a_second():
+def test_a_whole_recording_converts_and_comes_back():
     rng = np.random.default_rng(0)
     poses = Poses(
         Skeleton(tuple(f"k{i}" for i in range(13))),
@@ -145,9 +143,7 @@ def test_one_recording_converts_in_well_under_a_second():
         np.arange(1350),
         videos=(Video("clip.mp4"),),
     )
-    start = time.perf_counter()
     data, attributes, _ = points_layer_data(poses)
     again = poses_from_layer_data(data, attributes)
-    assert time.perf_counter() - start < 0.5  # 0.05 s on an idle core
     assert attributes["metadata"][METADATA_KEY].skeleton == poses.skeleton
     np.testing.assert_array_equal(again.xy, poses.xy)

@@ -38,9 +38,13 @@ def viewer():
 
 
 def shown(view):
-    """Points (x, y) of the current frame as napari shows them."""
-    data = view.points.data[view.points._view_indices]
-    return {(x, y) for _, y, x in data.tolist()}
+    """Points (x, y) of the layer on the frame that the viewer is at."""
+    return points_on(view.points, int(view.viewer.dims.point[0]))
+
+
+def points_on(layer, time):
+    frame = round(float(layer.world_to_data((time, 0, 0))[0]))
+    return {(x, y) for t, y, x in layer.data.tolist() if round(t) == frame}
 
 
 def expected(poses, frame, video=0):
@@ -207,7 +211,7 @@ def test_a_view_lives_and_dies_with_its_layer(viewer):
     layer = PoseView(viewer, PoseStore(poses)).points  # nobody keeps the view
     gc.collect()
     viewer.dims.set_point(0, 40)
-    assert {(x, y) for _, y, x in layer.data[layer._view_indices].tolist()} == expected(poses, 40)
+    assert points_on(layer, 40) == expected(poses, 40)
     view = weakref.ref(PoseView.of(layer))
     viewer.layers.remove(layer)
     del layer
