@@ -125,7 +125,7 @@ def test_a_full_plot_stays_small(plot):
     plot.redraw()
     x, _ = plot._curves["total"].getOriginalDataset()
     assert len(x) <= MAX_POINTS
-    assert x[-1] == 3 * MAX_POINTS - 1
+    assert x[-1] > 3 * MAX_POINTS - 10  # thinned out, to the end
 
 
 def test_colours_follow_the_theme(plot):
