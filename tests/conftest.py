@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+
+# The networks of the tests are tiny: a second thread only waits, the longer the busier the machine is.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Torch imports triton where it finds it, and triton's LLVM crashes Mesa's, which draws the windows of
 # the GUI tests in the same process (see widgets/preload.py). Unit tests import torch at collection.
