@@ -1,6 +1,5 @@
 """The synthetic recordings: what trains, tests and shows the program must be right itself."""
 
-
 import numpy as np
 import pytest
 
