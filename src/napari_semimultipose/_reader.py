@@ -23,6 +23,9 @@ VIDEO_PATTERNS = (
 )  # fmt: skip
 """What the manifest lists; stacks and single images are left to napari."""
 
+MANY_POINTS = 20_000
+"""Up to so many keypoints a plain layer of napari is quick enough."""
+
 
 def get_labels_reader(path: PathOrPaths) -> ReaderFunction | None:
     """Return a reader when the file or folder holds labels, None when it is something else."""
@@ -66,8 +69,12 @@ def is_labels(path: Path) -> bool:
 def read_labels(path: PathOrPaths) -> list[LayerData]:
     """Read labels as Points, with their skeletons, tracks and, where they are found, the frames.
 
-    Labels of several videos become one Points layer a video; only the first is visible.
+    Labels of several videos become one Points layer a video; only the first is visible. Of large
+    files the viewer gets the frames around the current one (see `layers.view`): a Points layer of
+    napari that holds a million points needs a third of a second for every step.
     """
+    import napari
+
     from napari_semimultipose.io.labels import read_poses
 
     place = Path(_single(path))
@@ -77,9 +84,52 @@ def read_labels(path: PathOrPaths) -> list[LayerData]:
     for video in videos:
         several = len(videos) > 1
         name = f"{place.stem} {poses.videos[video].name or video}" if several else place.stem
-        for data, attributes, kind in pose_layers(poses, name, video):
+        viewer = napari.current_viewer()
+        part = poses.select(poses.video == video)
+        if viewer is not None and (part.visible > 0).sum() > MANY_POINTS:
+            made = [_window_layer(part, name, video)]
+            viewer.layers.events.inserted.connect(_open_window, position="last")
+        else:
+            made = pose_layers(poses, name, video)
+        for data, attributes, kind in made:
             layers.append((data, {**attributes, "visible": video == videos[0]}, kind))
     return layers
+
+
+def _window_layer(poses: Poses, name: str, video: int) -> LayerData:
+    """Layer data of a Points layer that is filled once it is in a viewer."""
+    from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo
+    from napari_semimultipose.layers.store import PoseStore
+    from napari_semimultipose.layers.style import PoseStyle
+
+    store = PoseStore(poses)
+    info = PointsInfo(poses.skeleton, poses.videos, video, store=store)
+    look = PoseStyle.fitting(store.sample(200)).points_kwargs()
+    return [], {"name": name, "ndim": 3, "metadata": {METADATA_KEY: info}, **look}, "points"
+
+
+def _open_window(event: Any) -> None:
+    """Let the layer that a viewer got follow the current frame, with its skeletons and tracks."""
+    import napari
+
+    from napari_semimultipose.layers.points import info_from_metadata
+    from napari_semimultipose.layers.predictions import PredictionLayers
+    from napari_semimultipose.layers.view import PoseView
+    from napari_semimultipose.widgets.recordings import image_of
+
+    layer, viewer = event.value, napari.current_viewer()
+    info = info_from_metadata(layer.metadata)
+    if viewer is None or info is None or info.store is None or PoseView.of(layer) is not None:
+        return
+    if layer in viewer.layers and isinstance(layer, napari.layers.Points):
+        PredictionLayers(
+            viewer,
+            info.store,
+            video=info.video,
+            image=image_of(viewer, layer),
+            color_by="keypoint",
+            points=layer,
+        )
 
 
 def pose_layers(poses: Poses, name: str, video: int = 0) -> list[LayerData]:

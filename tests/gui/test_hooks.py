@@ -199,6 +199,29 @@ def test_labels_of_two_videos_are_two_layers_that_save_as_one_file(tmp_path, vie
     np.testing.assert_allclose(np.sort(again.xy[..., 0].ravel()), np.sort(poses.xy[..., 0].ravel()))
 
 
+def test_of_many_points_the_viewer_gets_those_near_the_current_frame(tmp_path, viewer, plugin):
+    xy = np.random.default_rng(0).uniform(0, 60, (5000, 2, 3, 2)).round(2)
+    skeleton = Skeleton(("head", "body", "tail"), edges=((0, 1), (1, 2)))
+    track = np.tile([0, 1], (5000, 1))
+    poses = Poses(skeleton, xy, np.arange(5000), track=track, videos=(Video("clip.mp4"),))
+    write_poses(poses, tmp_path / "long.slp")
+    image = np.broadcast_to(np.zeros((64, 64), np.uint8), (5000, 64, 64))
+    viewer.add_image(image, contrast_limits=(0, 255), name="clip.mp4")
+    viewer.open(tmp_path / "long.slp", plugin=NAME)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["clip.mp4", "long tracks", "long skeleton", "long"]
+    points = viewer.layers["long"]
+    for frame in (0, 4999, 2500):
+        viewer.dims.set_point(0, frame)
+        here = points.data[points.data[:, 0] == frame]
+        np.testing.assert_allclose(np.sort(here[:, 2]), np.sort(xy[frame, ..., 0], axis=None))
+        assert len(points.data) < 2000
+    np.testing.assert_allclose(poses_from_layer(points).xy, xy)
+    viewer.layers.selection = {points}
+    viewer.layers.save(str(tmp_path / "again.slp"), selected=True, plugin=NAME)
+    assert len(read_poses(tmp_path / "again.slp")) == 5000
+
+
 def test_a_folder_of_images_opens_lazily(tmp_path, viewer, plugin):
     import imageio.v3 as iio
 

@@ -32,8 +32,8 @@ class PredictionLayers:
     Parameters
     ----------
     viewer : napari.Viewer or ViewerModel
-    poses : Poses
-        What is there already; may be empty.
+    poses : Poses or PoseStore
+        What is there already; may be empty. A store is shown and changed itself, poses are copied.
     name : str
         Name of the Points layer; "<name> skeleton" and "<name> tracks" are the others.
     video : int
@@ -41,25 +41,34 @@ class PredictionLayers:
     image : Image layer, optional
         Where the frames are; gives scale and translation.
     color_by : {"keypoint", "animal"}
+    points : Points layer, optional
+        A layer of the viewer to take over instead of adding one.
     """
 
     def __init__(
         self,
         viewer: napari.Viewer | napari.components.ViewerModel,
-        poses: Poses,
+        poses: Poses | PoseStore,
         *,
         name: str = "predictions",
         video: int = 0,
         image: Image | None = None,
         color_by: ColorBy = "animal",
+        points: Points | None = None,
     ) -> None:
         self.viewer = viewer
-        self.store = PoseStore(poses)
+        self.store = poses if isinstance(poses, PoseStore) else PoseStore(poses)
         self.view = PoseView(
-            viewer, self.store, video=video, name=name, image=image, color_by=color_by
+            viewer,
+            self.store,
+            video=video,
+            name=name,
+            image=image,
+            color_by=color_by,
+            points=points,
         )
         self.tracks: Tracks | None = None
-        self._paths = tracks_from_poses(poses, video)
+        self._paths = tracks_from_poses(Poses.empty(self.store.skeleton, self.store.videos), video)
         self._span: range | None = None
         viewer.layers.events.removed.connect(self._on_removed)
         self._closed = False
