@@ -151,6 +151,7 @@ def pose_layers(poses: Poses, name: str, video: int = 0) -> list[LayerData]:
 def frames_of_labels(poses: Poses, path: Path, video: int) -> list[LayerData]:
     """Layer data of the recording of one video, unless it is not found or open already."""
     from napari_semimultipose.errors import SemiMultiPoseError
+    from napari_semimultipose.io.layer_data import image_layer
     from napari_semimultipose.io.locate import resolve_videos
     from napari_semimultipose.io.video import open_frames
 
@@ -163,25 +164,16 @@ def frames_of_labels(poses: Poses, path: Path, video: int) -> list[LayerData]:
         return []  # the labels can be looked at without
     if _is_open(frames):
         return []
-    return [frames_layer(frames, poses.videos[video].name or path.stem)]
+    return [image_layer(frames, poses.videos[video].name or path.stem)]
 
 
 def read_frames(path: PathOrPaths) -> list[LayerData]:
     """Read a video or a folder of images as an Image layer that decodes what is looked at."""
+    from napari_semimultipose.io.layer_data import image_layer
     from napari_semimultipose.io.video import open_frames
 
     place = Path(_single(path))
-    return [frames_layer(open_frames(place), place.name if place.is_dir() else place.stem)]
-
-
-def frames_layer(frames: Frames, name: str) -> LayerData:
-    """Layer data of a recording."""
-    from napari_semimultipose.io.video import as_layer_data
-
-    data = as_layer_data(frames)
-    # Without these, napari would decode frames to guess them.
-    known = {"rgb": data.rgb, "contrast_limits": (0, 255), "multiscale": False}
-    return data, {"name": name, **known}, "image"
+    return [image_layer(open_frames(place), place.name if place.is_dir() else place.stem)]
 
 
 def _is_open(frames: Frames) -> bool:

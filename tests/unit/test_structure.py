@@ -26,7 +26,6 @@ FLOORS = {
     "losses": 3,
     "evaluation": 3,
     "inference": 3,
-    "labeling": 3,
     "sources": 3,
     "training": 4,
     "recordings": 4,
@@ -34,9 +33,9 @@ FLOORS = {
     "demo": 6,
     "cli": 7,
     "widgets": 6,
-    "_reader": 5.5,
+    "_reader": 6.5,
     "_writer": 5.5,
-    "_sample_data": 6,
+    "_sample_data": 7,
     "__init__": 9,
 }
 SCREEN = ("napari", "qtpy", "superqt", "magicgui", "pyqtgraph")

@@ -104,3 +104,11 @@ def as_layer_data(frames: Frames) -> LayerData:
     then it decodes no frame beyond those that are shown.
     """
     return LayerData(frames)
+
+
+def image_layer(frames: Frames, name: str) -> tuple[LayerData, dict[str, Any], str]:
+    """Return what a viewer needs to show a recording: data, arguments and kind of the layer."""
+    data = LayerData(frames)
+    # Without these, napari would decode frames to guess them.
+    known = {"rgb": data.rgb, "contrast_limits": (0, 255), "multiscale": False}
+    return data, {"name": name, **known}, "image"

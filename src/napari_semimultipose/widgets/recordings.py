@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.geometry import image_shape
 from napari_semimultipose.layers.points import info_from_metadata
-from napari_semimultipose.layers.view import image_shape
 from napari_semimultipose.poses import Poses, Video
 from napari_semimultipose.widgets.layer_frames import is_frames
 
@@ -158,10 +158,10 @@ def open_recording(viewer: napari.Viewer, source: str | list[str], name: str) ->
     """
     from napari.layers import Image
 
-    from napari_semimultipose._reader import frames_layer
+    from napari_semimultipose.io.layer_data import image_layer
     from napari_semimultipose.io.video import open_frames
 
-    data, attributes, _ = frames_layer(open_frames(source), name)
+    data, attributes, _ = image_layer(open_frames(source), name)
     image = Image(data, **attributes)
     viewer.layers.insert(0, image)
     return image

@@ -1,1 +1,0 @@
-"""Labels beyond clicking: which frames to label next, and labels that follow the animals."""
