@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.canvas import camera_of
 from napari_semimultipose.layers.labelling import LabelSession
 from napari_semimultipose.layers.view import Key, PoseView
 from napari_semimultipose.poses import Visibility
@@ -151,8 +152,3 @@ class MouseLabelling:
         if self.active or self._zoom_on_double_click is None:
             return None
         return self._zoom_on_double_click(viewer, event)
-
-
-def camera_of(viewer: Any) -> Any:
-    """Return the camera of a viewer, which napari 0.9 moved into its scene."""
-    return getattr(viewer, "scene", viewer).camera

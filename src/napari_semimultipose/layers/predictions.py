@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_semimultipose.layers.geometry import geometry_of
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.layers.style import ColorBy
 from napari_semimultipose.layers.tracks import tracks_from_poses, tracks_look
-from napari_semimultipose.layers.view import PoseView, geometry_of
+from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ napari steps from frame to frame by itself; outside of it the window moves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary, ref
 
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_semimultipose.layers import edits
+from napari_semimultipose.layers.canvas import make_gl_current
+from napari_semimultipose.layers.geometry import geometry_of, image_shape
 from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo, PointTable
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.style import ColorBy, PoseStyle
@@ -44,43 +46,6 @@ class Key(NamedTuple):
     row: int
     slot: int
     keypoint: int
-
-
-def geometry_of(image: Image | None) -> dict[str, Any]:
-    """Arguments that lay a layer (frame, row, column) over an image or a stack of images."""
-    if image is None:
-        return {}
-    n = min(image.ndim, 3)
-    scale, translate = np.ones(3), np.zeros(3)
-    scale[-n:], translate[-n:] = image.scale[-n:], image.translate[-n:]
-    return {
-        "scale": scale,
-        "translate": translate,
-        "units": ("pixel",) * (3 - n) + tuple(image.units[-n:]),
-    }
-
-
-def image_shape(image: Image) -> tuple[int, int]:
-    """Height and width of an image layer in px."""
-    height, width = image.level_shapes[0][image.ndim - 2 : image.ndim]
-    return int(height), int(width)
-
-
-def n_frames(image: Image) -> int:
-    """Return the number of frames of an image layer; a single image has one."""
-    return int(image.level_shapes[0][image.ndim - 3]) if image.ndim > 2 else 1
-
-
-def make_gl_current(viewer: Any) -> None:
-    """Make the OpenGL context of the viewer's canvas the current one.
-
-    napari (at least up to 0.9.2) frees the buffers and programs of a removed layer in whatever
-    context happens to be current. When two layers go without a picture drawn in between, as ours
-    do, the next picture crashes the program: a segmentation fault in Mesa, an access violation in
-    other drivers.
-    """
-    with suppress(AttributeError, RuntimeError):  # no window, or one that is closing
-        viewer.window._qt_viewer.canvas.native.makeCurrent()
 
 
 class PoseView:

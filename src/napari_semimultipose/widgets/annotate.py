@@ -30,9 +30,15 @@ from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.widgets import autosave, label_files
 from napari_semimultipose.widgets.choosers import LayerBox, Message, scrollable
 from napari_semimultipose.widgets.docks import join_tabs
-from napari_semimultipose.widgets.document import LabelsDocument, free_layer_name
+from napari_semimultipose.widgets.document import (
+    LabelsDocument,
+    free_layer_name,
+    keep,
+    part_from,
+)
 from napari_semimultipose.widgets.file_bar import FileBar
-from napari_semimultipose.widgets.keys import KeyAction, help_html, key_of
+from napari_semimultipose.widgets.help_pages import keys_page, start_page
+from napari_semimultipose.widgets.keys import KeyAction, key_of
 from napari_semimultipose.widgets.label_panel import LabelPanel
 from napari_semimultipose.widgets.layer_frames import is_frames, is_points, place_of
 from napari_semimultipose.widgets.recordings import choose, find_recording, image_of
@@ -45,13 +51,6 @@ if TYPE_CHECKING:
 
 TICK_MS = 250
 LABEL, SKELETON, KEYS = range(3)
-START_HTML = (
-    "<p><b>1.</b> Open a recording: drop a video or a folder of images on the viewer, or take "
-    "<i>File › Open Sample › SemiMultiPose</i>.</p>"
-    "<p><b>2.</b> Press <i>New</i> and say which keypoints an animal has, or <i>Open</i> labels "
-    "that you have already.</p>"
-    "<p><b>3.</b> Click the keypoints one after the other.</p>"
-)
 
 
 class AnnotateWidget(DockedWidget):
@@ -105,11 +104,11 @@ class AnnotateWidget(DockedWidget):
             "Clicks and keys go to another layer or tool now: give them back to the labels"
         )
         self.resume_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.pages.addWidget(scrollable(_text(START_HTML, self)))
+        self.pages.addWidget(scrollable(start_page(self)))
         self.pages.addWidget(scrollable(self.panel))
         self.tabs.addTab(self.pages, "Label")
         self.tabs.addTab(scrollable(self.skeleton_page), "Skeleton")
-        self.tabs.addTab(scrollable(_text(help_html(), self)), f"Keys [{key_of('show_keys')}]")
+        self.tabs.addTab(scrollable(keys_page(self)), f"Keys [{key_of('show_keys')}]")
         self.tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
@@ -151,10 +150,10 @@ class AnnotateWidget(DockedWidget):
         self._timer.start()
         # The widget is half gone when these are emitted: the closures hold what they need.
         documents = self._documents
-        self.destroyed.connect(lambda: _part_from(documents))
+        self.destroyed.connect(lambda: part_from(documents))
         application = QApplication.instance()
         if application is not None:
-            application.aboutToQuit.connect(lambda: _keep(documents))
+            application.aboutToQuit.connect(lambda: keep(documents))
 
     # ------------------------------------------------------------ other labels
 
@@ -441,31 +440,10 @@ class AnnotateWidget(DockedWidget):
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Write the labels when the window is about to close."""
         if event is not None and event.type() == QEvent.Type.Close:
-            _keep(self._documents)
+            keep(self._documents)
         return bool(super().eventFilter(watched, event))
-
-
-def _text(html: str, parent: QWidget) -> QLabel:
-    label = QLabel(html, parent)
-    label.setWordWrap(True)
-    label.setAlignment(Qt.AlignmentFlag.AlignTop)
-    label.setMargin(6)
-    return label
 
 
 def holds_labels(layer: object) -> bool:
     """Whether a layer is a Points layer with poses."""
     return isinstance(layer, Points) and info_from_metadata(layer.metadata) is not None
-
-
-def _keep(documents: list[LabelsDocument]) -> None:
-    for document in documents:
-        document.autosave.flush()
-
-
-def _part_from(documents: list[LabelsDocument]) -> None:
-    _keep(documents)
-    for document in documents:
-        document.listeners.clear()
-        document.close_listeners.clear()
-        document.deactivate()

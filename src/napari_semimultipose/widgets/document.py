@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, ref
 from napari.layers import Image, Points, Vectors
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.geometry import image_shape, n_frames
 from napari_semimultipose.layers.labelling import LabelSession
 from napari_semimultipose.layers.mouse import MouseLabelling
 from napari_semimultipose.layers.points import (
@@ -21,7 +22,7 @@ from napari_semimultipose.layers.points import (
 )
 from napari_semimultipose.layers.skeletons import with_skeleton
 from napari_semimultipose.layers.store import Change, PoseStore
-from napari_semimultipose.layers.view import PoseView, image_shape, n_frames
+from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import keys
 from napari_semimultipose.widgets.autosave import Autosave
@@ -301,6 +302,21 @@ def _flush_all() -> None:
         document = known()
         if document is not None:
             document.autosave.flush()
+
+
+def keep(documents: Sequence[LabelsDocument]) -> None:
+    """Write what is not written yet."""
+    for document in documents:
+        document.autosave.flush()
+
+
+def part_from(documents: Sequence[LabelsDocument]) -> None:
+    """Leave the labels to themselves, because the widget that showed them is going."""
+    keep(documents)
+    for document in documents:
+        document.listeners.clear()
+        document.close_listeners.clear()
+        document.deactivate()
 
 
 def free_layer_name(viewer: napari.Viewer, name: str) -> str:

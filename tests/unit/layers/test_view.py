@@ -5,16 +5,10 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_semimultipose.layers import edits
+from napari_semimultipose.layers.geometry import geometry_of, image_shape, n_frames
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.store import PoseStore
-from napari_semimultipose.layers.view import (
-    WINDOW_POINTS,
-    Key,
-    PoseView,
-    geometry_of,
-    image_shape,
-    n_frames,
-)
+from napari_semimultipose.layers.view import WINDOW_POINTS, Key, PoseView
 from napari_semimultipose.poses import Poses, Skeleton, Video, Visibility
 
 from .conftest import assert_same
