@@ -1,0 +1,136 @@
+"""How quick are a click, an edit and a step to another frame with many points in the viewer?
+
+In a real window, with synthetic poses. Times are processor time of the main thread (what a busy
+machine adds is left out) from the call to the moment at which napari may draw, and, where named so,
+with the drawing, which depends on the graphics card.
+
+    xvfb-run -a -s "-screen 0 1280x800x24" python benchmarks/labelling.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+import numpy as np
+from qtpy.QtWidgets import QApplication
+
+from napari_semimultipose.layers.points import points_layer_data, poses_from_layer_data
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.poses import Poses, Skeleton, Video
+from napari_semimultipose.widgets.annotate import AnnotateWidget
+
+SIZE_PX = 400
+
+
+def random_poses(n_frames: int, n_animals: int, n_keypoints: int) -> Poses:
+    rng = np.random.default_rng(0)
+    xy = rng.uniform(20, SIZE_PX - 20, (n_frames, n_animals, n_keypoints, 2))
+    names = tuple(f"k{i}" for i in range(n_keypoints))
+    return Poses(
+        Skeleton(names, tuple((0, i) for i in range(1, n_keypoints))),
+        xy,
+        np.arange(n_frames),
+        track=np.broadcast_to(np.arange(n_animals), (n_frames, n_animals)),
+        videos=(Video("clip"),),
+    )
+
+
+def open_viewer(n_frames: int) -> napari.Viewer:
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    blank = np.broadcast_to(np.zeros((SIZE_PX, SIZE_PX), np.uint8), (n_frames, SIZE_PX, SIZE_PX))
+    viewer.add_image(blank, contrast_limits=(0, 255), name="clip")
+    draw()
+    return viewer
+
+
+def draw() -> None:
+    for _ in range(3):
+        QApplication.processEvents()
+
+
+def milliseconds(action: Callable[[int], object], n: int) -> dict[str, float]:
+    """Median and 95th percentile of one call, without and with what Qt then has to do."""
+    bare, drawn = [], []
+    for i in range(n):
+        start = time.thread_time()
+        action(i)
+        bare.append(time.thread_time() - start)
+        draw()
+        drawn.append(time.thread_time() - start)
+    return {
+        "median_ms": round(1e3 * float(np.median(bare)), 1),
+        "p95_ms": round(1e3 * float(np.quantile(bare, 0.95)), 1),
+        "with_drawing_median_ms": round(1e3 * float(np.median(drawn)), 1),
+    }
+
+
+def conversion() -> dict[str, float]:
+    poses = random_poses(1350, 2, 13)
+    points_layer_data(poses)  # pandas is imported
+    start = time.thread_time()
+    data, attributes, _ = points_layer_data(poses)
+    there = time.thread_time()
+    poses_from_layer_data(data, attributes)
+    return {"to_points_s": there - start, "to_poses_s": time.thread_time() - there}
+
+
+def clicks(n: int) -> dict[str, float]:
+    """Clicks with 500 labelled frames of 10 animals with 15 keypoints in the same layer."""
+    poses = random_poses(500, 10, 15)
+    viewer = open_viewer(len(poses))
+    data, attributes, _ = points_layer_data(poses, "labels")
+    viewer.add_points(data, **attributes)
+    widget = AnnotateWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    viewer.dims.set_point(0, 250)
+    draw()
+    assert widget.document is not None
+    session, spots = widget.document.session, np.random.default_rng(1).uniform(20, 380, (n, 2))
+    result = milliseconds(lambda i: session.click(spots[i]), n)
+    viewer.close()
+    return result
+
+
+def steps(n_frames: int, n: int) -> dict[str, dict[str, float]]:
+    """Steps and jumps with points, skeletons and tracks of 4 animals with 13 keypoints."""
+    viewer = open_viewer(n_frames)
+    layers = PredictionLayers(viewer, random_poses(n_frames, 4, 13), image=viewer.layers["clip"])
+    jumps = np.random.default_rng(2).integers(0, n_frames, n)
+    middle = n_frames // 2
+    result = {
+        "next_frame": milliseconds(lambda i: viewer.dims.set_point(0, middle + i), n),
+        "jump": milliseconds(lambda i: viewer.dims.set_point(0, int(jumps[i])), n),
+    }
+    layers.close()
+    only_image = milliseconds(lambda i: viewer.dims.set_point(0, middle + i), n)
+    viewer.close()
+    return {**result, "next_frame_image_alone": only_image}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--repeat", type=int, default=60)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    result = {
+        "conversion_1350x2x13": conversion(),
+        "click_500x10x15": clicks(args.repeat),
+        "frames_20000x4x13": steps(20_000, args.repeat),
+        "frames_100000x4x13": steps(100_000, args.repeat),
+    }
+    text = json.dumps(result, indent=1)
+    print(text)
+    if args.json:
+        args.json.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
