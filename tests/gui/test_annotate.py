@@ -406,6 +406,7 @@ def test_labels_open_with_their_recording_when_none_is_open(viewer, open_widget,
     widget.open_labels(tmp_path / "few.slp")
     assert widget.document.image.data.shape[0] == 2
     near(poses_of(widget).xy[1, 0], OTHER)
+    assert widget.document.autosave.place == folder
 
 
 def test_labels_of_some_images_find_their_places_in_the_whole_folder(

@@ -31,6 +31,9 @@ _HAND_PICKED = (
 )
 _GOLDEN_ANGLE = 0.381966  # share of the circle: successive hues never fall together
 
+CANVAS_SIZES = (7, 40)
+"""Least and greatest diameter of a point in screen pixels."""
+
 SYMBOLS = {Visibility.VISIBLE: "disc", Visibility.OCCLUDED: "ring"}
 
 
@@ -81,16 +84,18 @@ class PoseStyle:
             Labels or predictions; may be empty.
         color_by : {"keypoint", "animal"}
         image_shape : (int, int), optional
-            Height and width in px; tells the size as long as there is no animal.
+            Height and width in px, if the videos of the poses do not say it.
         """
+        shape = image_shape or next((v.shape for v in poses.videos if v.shape), None)
         size = poses.animal_size_px
         if not np.isfinite(size):
-            if image_shape is None:
-                return cls(color_by=color_by)
-            return cls(float(np.clip(0.015 * min(image_shape), 3.0, 60.0)), color_by)
-        # A crowded skeleton gets smaller points; below 3 px a point could not be hit or seen.
+            share_of_image = 0.015 * min(shape) if shape else cls.size_px
+            return cls(float(np.clip(share_of_image, 3.0, 60.0)), color_by)
+        # A crowded skeleton gets smaller points; below 3 px a point could not be hit or seen, and
+        # an animal that fills the image must not disappear behind them.
         share = 0.09 / np.sqrt(max(1.0, len(poses.skeleton) / 6))
-        return cls(float(np.clip(share * size, 3.0, 60.0)), color_by)
+        largest = max(3.0, 0.02 * min(shape)) if shape else 60.0
+        return cls(float(np.clip(share * size, 3.0, min(60.0, largest))), color_by)
 
     def scaled(self, factor: float) -> PoseStyle:
         """Return the style with points `factor` times as large."""
@@ -117,7 +122,7 @@ class PoseStyle:
             "border_width": 0.08,
             "opacity": 1.0,
             # Seen from far away the points stay large enough to be hit with a mouse.
-            "canvas_size_limits": (7, 60),
+            "canvas_size_limits": CANVAS_SIZES,
         }
 
     def vectors_kwargs(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from napari_semimultipose.layers.canvas import make_gl_current
 from napari_semimultipose.layers.geometry import geometry_of, image_shape
 from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo, PointTable
 from napari_semimultipose.layers.store import Change, PoseStore
-from napari_semimultipose.layers.style import ColorBy, PoseStyle
+from napari_semimultipose.layers.style import CANVAS_SIZES, ColorBy, PoseStyle
 from napari_semimultipose.layers.vectors import vectors_from_poses
 from napari_semimultipose.poses import IntArray, Poses
 
@@ -254,6 +254,8 @@ class PoseView:
         self._frame = frame
         if frame not in self._span:
             self.refresh()
+        else:
+            self._hide_placeholder()
         for listener in list(self.frame_listeners):
             listener(frame)
 
@@ -281,7 +283,19 @@ class PoseView:
                 points.face_color = table.colors(self._style, len(self.store.skeleton))
                 points.border_color, points.border_width = self._mark_of(self._keys)
         points.events.features()
+        self._hide_placeholder()
         self._show_vectors()
+
+    def _hide_placeholder(self) -> None:
+        """Keep napari from drawing a dot at the origin of frames without points.
+
+        It draws an invisible point of the size 0 there, which the least size on the screen makes
+        visible.
+        """
+        empty = not (self.points.data[:, 0].round() == self.frame).any()
+        limits = (0 if empty else CANVAS_SIZES[0], CANVAS_SIZES[1])
+        if tuple(self.points.canvas_size_limits) != limits:
+            self.points.canvas_size_limits = limits
 
     def _show_vectors(self) -> None:
         if self.vectors is None:
@@ -334,8 +348,7 @@ class PoseView:
         step = np.abs(self.points.scale[1:]) * zoom  # screen pixels to an image pixel
         distance = np.linalg.norm((self.points.data[here, 1:] - point) * step, axis=1)
         nearest = int(distance.argmin())
-        low, high = self.points.canvas_size_limits
-        drawn = float(np.clip(self._style.size_px * step[-1], low, high)) / 2
+        drawn = float(np.clip(self._style.size_px * step[-1], *CANVAS_SIZES)) / 2
         if distance[nearest] > max(drawn, HIT_RADIUS):
             return None
         return Key(*map(int, self._keys[here[nearest]]))

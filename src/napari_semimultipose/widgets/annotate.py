@@ -40,8 +40,13 @@ from napari_semimultipose.widgets.file_bar import FileBar
 from napari_semimultipose.widgets.help_pages import keys_page, start_page
 from napari_semimultipose.widgets.keys import KeyAction, key_of
 from napari_semimultipose.widgets.label_panel import LabelPanel
-from napari_semimultipose.widgets.layer_frames import is_frames, is_points, place_of
-from napari_semimultipose.widgets.recordings import choose, find_recording, image_of
+from napari_semimultipose.widgets.layer_frames import is_frames, is_points
+from napari_semimultipose.widgets.recordings import (
+    choose,
+    find_recording,
+    image_of,
+    place_of_recording,
+)
 from napari_semimultipose.widgets.restore import RestoreBanner
 from napari_semimultipose.widgets.skeleton_page import SkeletonPage
 from napari_semimultipose.widgets.worker import DockedWidget
@@ -304,7 +309,7 @@ class AnnotateWidget(DockedWidget):
         document, image = self.document, self.images.layer()
         if document is not None and document.path is not None:
             return document.path
-        place = Path.home() / "labels" if image is None else place_of(image)
+        place = Path.home() / "labels" if image is None else place_of_recording(image)
         return autosave.folder_of(place) / f"{place.stem}.labels.slp"
 
     # ----------------------------------------------------------------- restore
@@ -316,7 +321,7 @@ class AnnotateWidget(DockedWidget):
             self.banner.hide()
         else:
             used = {document.autosave.path for document in self._documents}
-            self.banner.look(place_of(image), used, newer_than)
+            self.banner.look(place_of_recording(image), used, newer_than)
 
     def restore(self, path: Path) -> None:
         """Go on with labels from an autosave file."""
@@ -406,10 +411,13 @@ class AnnotateWidget(DockedWidget):
         self.message.say(text)
 
     def _try(self, action: Callable[[], None]) -> None:
+        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
         try:
             action()
         except SemiMultiPoseError as error:
             self.message.say(str(error), error=True)
+        finally:
+            QApplication.restoreOverrideCursor()
 
     def _confirm(self, question: str) -> bool:
         yes = QMessageBox.StandardButton.Yes

@@ -26,8 +26,7 @@ from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import keys
 from napari_semimultipose.widgets.autosave import Autosave
-from napari_semimultipose.widgets.layer_frames import place_of
-from napari_semimultipose.widgets.recordings import fit, video_of
+from napari_semimultipose.widgets.recordings import fit, place_of_recording, video_of
 
 if TYPE_CHECKING:
     import napari
@@ -86,7 +85,7 @@ class LabelsDocument:
             viewer, store, video=video, name=name, image=image, points=points
         )
         self.session = LabelSession(store, video, self.view.frame)
-        self.autosave = Autosave(store, place_of(image))
+        self.autosave = Autosave(store, place_of_recording(image))
         self._saved_revision = store.revision
         self._mouse: MouseLabelling | None = None
         self._complain: Callable[[str], None] = lambda text: None
@@ -200,7 +199,7 @@ class LabelsDocument:
         self.view.show_video(video, image)
         self.session.image_shape, self.session.n_frames = image_shape(image), n_frames(image)
         self.session.go_to(self.view.frame, video)
-        self.autosave.place = place_of(image)
+        self.autosave.place = place_of_recording(image)
         return known
 
     def _video_of(self, image: Image) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -13,7 +14,7 @@ from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers.geometry import image_shape
 from napari_semimultipose.layers.points import info_from_metadata
 from napari_semimultipose.poses import Poses, Video
-from napari_semimultipose.widgets.layer_frames import is_frames
+from napari_semimultipose.widgets.layer_frames import is_frames, place_of
 
 if TYPE_CHECKING:
     import napari
@@ -28,6 +29,17 @@ def video_of(image: Image) -> Video:
         return Video(frames.path or "", frames.names or (), (height, width))
     path = image.source.path
     return Video(image.name if path is None else str(path), (), (height, width))
+
+
+def place_of_recording(image: Image) -> Path:
+    """Return the file or folder beside which what belongs to a recording is kept."""
+    names = video_of(image).images
+    if getattr(getattr(image.data, "frames", None), "path", None) is None and names:
+        folders = {str(Path(name).parent) for name in names}
+        if all(Path(folder).is_absolute() for folder in folders):
+            common = Path(os.path.commonpath(folders))
+            return common if common.parent != common else common / image.name
+    return place_of(image)
 
 
 def fit(poses: Poses, index: int, image: Image) -> Poses | None:

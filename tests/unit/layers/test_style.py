@@ -37,5 +37,11 @@ def test_points_grow_with_the_animals():
     assert large == 4 * small
 
 
+def test_points_do_not_hide_an_animal_that_fills_the_image():
+    poses = Poses(Skeleton(("a", "b")), [[[[0, 0], [390, 390]]]], [0])
+    assert PoseStyle.fitting(poses, image_shape=(400, 400)).size_px == 8
+    assert PoseStyle.fitting(poses).size_px > 30
+
+
 def test_a_single_keypoint_or_no_label_still_has_a_size():
     assert PoseStyle.fitting(Poses.empty(Skeleton(("a",)))).size_px > 0

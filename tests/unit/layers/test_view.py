@@ -160,6 +160,14 @@ def test_a_drag_shows_at_once_and_is_stored_by_the_edit(viewer):
     assert (1.5, 2.5) in shown(view)
 
 
+def test_a_frame_without_points_shows_no_dot(viewer):
+    view = PoseView(viewer, PoseStore(make_poses(3)))
+    assert view.points.canvas_size_limits[0] > 0
+    for frame, empty in ((5, True), (1, False), (500, True)):
+        viewer.dims.set_point(0, frame)
+        assert (view.points.canvas_size_limits[0] == 0) == empty
+
+
 def test_occluded_points_and_selection_look_different(viewer):
     store = PoseStore(make_poses(5))
     view = PoseView(viewer, store)
@@ -248,10 +256,10 @@ def test_removing_only_the_lines_leaves_the_points(viewer):
 
 def test_points_grow_with_the_first_animals_and_stay_then(viewer):
     store = PoseStore(Poses.empty(SKELETON))
-    view = PoseView(viewer, store, image=viewer.layers["clip"])
+    view = PoseView(viewer, store)
     sizes = [view.style.size_px]
     edits.place_keypoint(store, 0, 0, None, 0, (0, 0))
-    edits.place_keypoint(store, 0, 0, 0, 1, (90, 0))
+    edits.place_keypoint(store, 0, 0, 0, 1, (400, 0))
     sizes.append(view.style.size_px)
     assert sizes[1] > sizes[0]
     assert (view.points.size == sizes[1]).all()
