@@ -26,7 +26,7 @@ from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import keys
 from napari_semimultipose.widgets.autosave import Autosave
-from napari_semimultipose.widgets.recordings import fit, place_of_recording, video_of
+from napari_semimultipose.widgets.recordings import place_of_recording, shows, video_of
 
 if TYPE_CHECKING:
     import napari
@@ -206,11 +206,8 @@ class LabelsDocument:
         """Index of the video that an image layer shows."""
         if image is self.view.image:
             return self.view.video
-        bare = Poses.empty(self.skeleton, self.store.videos)
-        for index in range(len(self.store.videos)):
-            if fit(bare, index, image) is not None:
-                return index
-        return None
+        videos = enumerate(self.store.videos)
+        return next((index for index, video in videos if shows(image, video)), None)
 
     def set_skeleton(self, skeleton: Skeleton, origin: Sequence[int | None]) -> None:
         """Change the skeleton; see `layers.skeletons.with_skeleton`."""

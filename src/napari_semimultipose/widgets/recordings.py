@@ -42,6 +42,32 @@ def place_of_recording(image: Image) -> Path:
     return place_of(image)
 
 
+def shows(image: Image, video: Video) -> bool:
+    """Whether an image layer shows just this recording, as far as names tell.
+
+    Stricter than `fit`, for recordings between which the user chooses: videos of one name in
+    different folders are two, and so are folders with images of the same names.
+    """
+    shown = video_of(image)
+    if bool(video.images) != bool(shown.images):
+        return False
+    if video.images:
+        a, b = (_tails(v) for v in (video, shown))
+        depth = min(len(tail) for tail in a | b)
+        return not {tail[-depth:] for tail in a}.isdisjoint(tail[-depth:] for tail in b)
+    if not video.path or PurePath(video.path).name != PurePath(shown.path).name:
+        return False
+    there = [Path(path) for path in (video.path, shown.path)]
+    return not all(path.exists() for path in there) or there[0].samefile(there[1])
+
+
+def _tails(video: Video) -> set[tuple[str, ...]]:
+    """File names with the folder they lie in, as far as it is known."""
+    from napari_semimultipose.io.places import name_parts
+
+    return {name_parts(f"{video.path}/{name}")[-2:] for name in video.images}
+
+
 def fit(poses: Poses, index: int, image: Image) -> Poses | None:
     """Connect one video of labels with an image layer, if it is the same recording.
 
@@ -56,11 +82,7 @@ def fit(poses: Poses, index: int, image: Image) -> Poses | None:
     video, shown = poses.videos[index], video_of(image)
     if video.images and shown.images:
         return _fit_images(poses, index, shown)
-    if video.images or shown.images:
-        return None
-    if not video.path or PurePath(video.path).name != PurePath(shown.path).name:
-        return None
-    return poses
+    return poses if shows(image, video) else None
 
 
 def _fit_images(poses: Poses, index: int, shown: Video) -> Poses | None:
@@ -95,7 +117,8 @@ def choose(poses: Poses, images: Iterable[Image]) -> tuple[Poses, int, Image] | 
     counts = np.bincount(poses.video, minlength=len(poses.videos))
     layers = list(images)
     for index in np.argsort(-counts, kind="stable").tolist():
-        for image in layers:
+        video = poses.videos[index]
+        for image in sorted(layers, key=lambda x: not shows(x, video)):
             fitted = fit(poses, index, image)
             if fitted is not None:
                 return fitted, index, image
@@ -155,9 +178,8 @@ def image_of(viewer: napari.Viewer, points: Points) -> Image | None:
     info = info_from_metadata(points.metadata)
     if info is None:
         return None
-    bare = Poses.empty(info.skeleton, info.videos)
-    shown = (x for x in viewer.layers if is_frames(x))
-    return next((x for x in shown if fit(bare, info.video, x) is not None), None)
+    layers = (x for x in viewer.layers if is_frames(x))
+    return next((x for x in layers if shows(x, info.videos[info.video])), None)
 
 
 def open_recording(viewer: napari.Viewer, source: str | list[str], name: str) -> Image:
