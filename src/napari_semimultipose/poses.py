@@ -328,7 +328,10 @@ class Poses:
         )
 
     def keep(self, mask: ArrayLike) -> Poses:
-        """Return the poses with only the slots of `mask` [F, N]; the rows stay, slots are packed."""
+        """Return the poses with only the slots of `mask` [F, N].
+
+        Frames without any slot left stay as empty rows; rows are sorted by video and frame, slots packed.
+        """
         wanted = np.asarray(mask, bool) & self.present
         flat = self.instances()
         chosen = wanted[flat["row"], flat["slot"]]

@@ -112,11 +112,6 @@ def open_for_training(
         free.add(item)
     free.leave_out(elsewhere, labels)
     recordings = {v: _open(_readable(source), opened) for v, source in sources.items()}
-    for video, recording in recordings.items():
-        if recording.stored is not None:  # labels with embedded images hold some frames only
-            exclude |= {(video, i) for i in range(len(recording))} - {
-                (video, i) for i in recording.stored
-            }
     return TrainingFrames(
         recordings, [_open(source, opened) for source in free.sources()], rows, exclude
     )

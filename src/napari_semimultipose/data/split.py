@@ -11,7 +11,7 @@ import numpy as np
 from napari_semimultipose.config import DataConfig
 from napari_semimultipose.data.frames import FrameRef, spread_evenly
 from napari_semimultipose.errors import LabelsError, TrainingError
-from napari_semimultipose.poses import Poses
+from napari_semimultipose.poses import Poses, Source
 
 if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
@@ -99,11 +99,13 @@ def prepare(
     TrainingError
         If a recording is missing.
     """
+    rows = range(len(poses)) if labeled_rows is None else labeled_rows
+    # Frames, not rows: the rows get another order in the next line.
+    wanted = {(int(poses.video[r]), int(poses.frame[r])) for r in rows}
     # An instance counts as a label unless a network made it.
-    poses = poses.keep(poses.source != 1)
+    poses = poses.keep(poses.source != Source.PREDICTED)
     excluded = set(exclude)
-    wanted = set(range(len(poses)) if labeled_rows is None else [int(r) for r in labeled_rows])
-    missing = sorted({int(poses.video[r]) for r in wanted} - set(frames))
+    missing = sorted({video for video, _ in wanted} - set(frames))
     if missing:
         names = ", ".join(poses.videos[v].path or f"video {v}" for v in missing)
         raise TrainingError(f"the frames of {names} were not found; say where they are (--frames)")
@@ -115,7 +117,7 @@ def prepare(
         if key in excluded or key[0] not in frames:
             continue
         known.add(key)
-        if row in wanted:
+        if key in wanted:
             if key[1] >= len(frames[key[0]]):
                 raise LabelsError(
                     f"frame {key[1]} is labelled, but {poses.videos[key[0]].path or 'its video'} "
@@ -133,11 +135,11 @@ def prepare(
     for video, recording in frames.items():
         free += [
             FrameRef(recording, i, (video, i))
-            for i in range(len(recording))
+            for i in _readable(recording)
             if (video, i) not in known and (video, i) not in excluded
         ]
     for number, recording in enumerate(unlabeled):
-        free += [FrameRef(recording, i, ("unlabeled", number, i)) for i in range(len(recording))]
+        free += [FrameRef(recording, i, ("unlabeled", number, i)) for i in _readable(recording)]
     free = [free[i] for i in spread_evenly(len(free), config.max_unlabeled)]
     rng = np.random.default_rng([seed, 1])
     if validation_keys is None:
@@ -157,6 +159,11 @@ def prepare(
             "the animals have one keypoint, so their size is unknown: frames keep their scale",
         )
     return TrainingData(poses, train, validation, free, scale, notes)
+
+
+def _readable(recording: Frames) -> Sequence[int]:
+    """Indices of the frames that can be read: labels with embedded images hold some only."""
+    return range(len(recording)) if recording.stored is None else list(recording.stored)
 
 
 def _check_positions(poses: Poses, labelled: Sequence[FrameRef]) -> tuple[str, ...]:

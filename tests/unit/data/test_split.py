@@ -43,6 +43,23 @@ def test_other_labels_are_unlabelled_frames_when_a_list_is_given() -> None:
     assert all(r.row == -1 for r in data.unlabeled)
 
 
+def test_the_rows_of_the_list_are_those_of_the_given_labels() -> None:
+    backwards = poses().select(np.arange(20)[::-1])
+    data = prepare(backwards, FRAMES, DataConfig(), labeled_rows=[0, 1])
+    assert keys(data.train) == {(0, 19), (0, 18)}
+    assert all(data.poses.frame[r.row] == r.index for r in data.train)
+
+
+def test_only_stored_frames_are_unlabelled_ones() -> None:
+    frames = open_frames(np.zeros((40, 64, 80), np.uint8))
+    frames.stored = (1, 4, 30)
+    data = prepare(poses(), {0: frames}, DataConfig(), labeled_rows=[2, 5], unlabeled=[frames])
+    # Frame 4 has a label that may not be used; frames 1 and 30 have none.
+    assert {(0, 1), (0, 4), (0, 30)} <= keys(data.unlabeled)
+    assert ("unlabeled", 0, 30) in keys(data.unlabeled)
+    assert (0, 31) not in keys(data.unlabeled)
+
+
 def test_the_validation_frames_follow_the_seed_and_can_be_given() -> None:
     config = DataConfig(validation_fraction=0.3)
     one = prepare(poses(), FRAMES, config, seed=1)
