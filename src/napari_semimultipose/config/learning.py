@@ -56,6 +56,9 @@ class ModelConfig(Settings):
         title="Keypoint tower",
         description="Keypoint tower: one for all keypoints, or one of 64 channels for each group",
     )
+    tower_norm: Literal["bn", "gn"] = Field(
+        "bn", title="Tower normalisation", description="Normalisation in the towers: batch or group"
+    )
     groups: Literal["one", "each"] | tuple[tuple[str, ...], ...] = Field(
         "each",
         title="Keypoint groups",
@@ -279,9 +282,14 @@ class TrainConfig(Settings):
         "auto",
         description="Number format of the network; 'auto': bf16 where the processor computes in it",
     )
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser")
+    optimizer: Literal["muon", "adamw", "sgd"] = Field(
+        "muon", description="Optimiser; 'muon': Muon for hidden convolutions, AdamW for the rest"
+    )
     lr: Annotated[float, Field(gt=0)] = Field(
         2e-3, title="Learning rate", description="Highest learning rate, of the heads"
+    )
+    muon_lr: Annotated[float, Field(gt=0)] = Field(
+        4e-3, title="Muon rate", description="Highest learning rate of the weights that Muon trains"
     )
     backbone_lr: Annotated[float, Field(gt=0)] = Field(
         1.0,

@@ -15,6 +15,7 @@ _PAPER: dict[str, dict[str, Any]] = {
         "level_ranges": (64.0, 128.0),
         "tower_depth": 4,
         "tower": "grouped",
+        "tower_norm": "gn",
         "groups": "one",
         "heat_channels": 128,
         "heat_depth": 2,

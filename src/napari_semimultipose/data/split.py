@@ -162,7 +162,7 @@ def prepare(
 
 
 def _readable(recording: Frames) -> Sequence[int]:
-    """Indices of the frames that can be read: labels with embedded images hold some only."""
+    """Return the frames that can be read: labels with embedded images hold some only."""
     return range(len(recording)) if recording.stored is None else list(recording.stored)
 
 

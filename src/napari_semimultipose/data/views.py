@@ -6,6 +6,8 @@ positions of the view; pixel centres are integers in both.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from torch.nn import functional as F
 from napari_semimultipose.config import AugmentConfig
 
 Affine = NDArray[np.float64]
+
+_NOISE_SHIFT = 256  # places, along each axis, that a view's noise may be taken from
 
 
 def affine_about(
@@ -95,24 +99,30 @@ def warp(image: Tensor, affine: Affine, size: int) -> Tensor:
 
 def recolor(view: Tensor, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
     """Change brightness, contrast and colours, blur, add noise and a patch; values stay in 0..1."""
-    out = view.clone()
-    mean = out.mean()
     gain = 1 + rng.uniform(-config.contrast, config.contrast)
     shift = rng.uniform(-config.brightness, config.brightness)
-    channel = 1 + rng.uniform(-config.color, config.color, 3)
-    out = (out - mean) * gain + mean + shift
-    out = out * torch.from_numpy(channel).float().view(3, 1, 1)
+    channel = torch.from_numpy(1 + rng.uniform(-config.color, config.color, 3)).float()
+    # ((view - mean) gain + mean + shift) channel, in one pass over the view
+    offset = (view.mean() * (1 - gain) + shift) * channel
+    out = torch.addcmul(offset.view(3, 1, 1), view, (gain * channel).view(3, 1, 1))
     if rng.random() < config.blur:
         kernel = torch.tensor([1.0, 2.0, 1.0]) / 4
         kernel = (kernel[:, None] * kernel[None]).expand(3, 1, 3, 3)
         out = F.conv2d(F.pad(out[None], (1, 1, 1, 1), mode="replicate"), kernel, groups=3)[0]
     if config.noise > 0:
-        # A cheap generator of its own: torch's global one belongs to the network.
-        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        out += float(rng.uniform(0, config.noise)) * torch.randn(out.shape, generator=generator)
+        y, x = rng.integers(0, _NOISE_SHIFT, 2)
+        noise = _noise(out.shape[-1])[:, y : y + out.shape[-2], x : x + out.shape[-1]]
+        out.add_(noise, alpha=float(rng.uniform(0, config.noise)))
     if rng.random() < config.cutout:
         side = out.shape[-1]
         h, w = rng.integers(side // 12, side // 4, 2)
         y, x = rng.integers(0, side - h), rng.integers(0, side - w)
         out[:, y : y + h, x : x + w] = float(rng.uniform(0, 1))
     return out.clamp_(0, 1)
+
+
+@lru_cache(maxsize=4)
+def _noise(size: int) -> Tensor:
+    """White noise of which views take random parts: making it anew takes longer than the rest."""
+    side = size + _NOISE_SHIFT
+    return torch.randn((3, side, side), generator=torch.Generator().manual_seed(0))

@@ -117,15 +117,26 @@ class DirectPose(nn.Module):
             frozen_norm=config.norm == "frozen_bn",
         )
         self.pyramid = FeaturePyramidNetwork(list(self.backbone.widths), width)
-        self.instance_branch = InstanceBranch(width, config.tower_depth)
+        self.instance_branch = InstanceBranch(width, config.tower_depth, config.tower_norm)
         self.keypoint_branch = KeypointBranch(
-            width, self.groups, config.tower_depth, grouped=config.tower == "grouped"
+            width,
+            self.groups,
+            config.tower_depth,
+            config.tower_norm,
+            grouped=config.tower == "grouped",
         )
         self.heat_branch = HeatBranch(
             width, config.heat_channels, config.heat_depth, len(keypoints)
         )
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def readouts(self) -> list[nn.Module]:
+        """Last layers of the branches."""
+        heads, keypoints = self.instance_branch, self.keypoint_branch
+        last = [heads.cls, heads.quality, keypoints.locator, *keypoints.aligners]
+        return [*last, self.heat_branch.body[-1]]
 
     def forward(self, images: Tensor) -> Output:
         """Map images [B, 3, H, W] (0..1; H, W multiples of 32) to dense predictions."""
@@ -161,20 +172,23 @@ def _conv(
     return conv
 
 
-def _tower(width: int, depth: int) -> nn.Sequential:
-    norm_groups = math.gcd(32, width)
+def _tower(width: int, depth: int, norm: str) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [_conv(width, width), nn.GroupNorm(norm_groups, width), nn.ReLU(inplace=True)]
+        if norm == "bn":
+            layers += [_conv(width, width, bias=None), nn.BatchNorm2d(width)]
+        else:
+            layers += [_conv(width, width), nn.GroupNorm(math.gcd(32, width), width)]
+        layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 
 
 class InstanceBranch(nn.Module):
     """B2: logits for "an animal is centred here" and for the quality of its pose."""
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int, norm: str) -> None:
         super().__init__()
-        self.tower = _tower(width, depth)
+        self.tower = _tower(width, depth, norm)
         self.cls = _conv(width, 1, bias=_prior_bias())
         self.quality = _conv(width, 1)
 
@@ -218,6 +232,8 @@ class KeypointBranch(nn.Module):
         Keypoint indices of each group.
     depth : int
         Convolutions of the tower.
+    norm : {'bn', 'gn'}
+        Normalisation of the shared tower; the grouped one has group normalisation, as in DirectPose.
     grouped : bool
         True: each group has its own 64 channels, and a level samples from the next finer one (the
         first group: from the finest), as in DirectPose. False: all groups share one tower of width
@@ -228,7 +244,13 @@ class KeypointBranch(nn.Module):
     group_of: Tensor
 
     def __init__(
-        self, c_in: int, groups: tuple[tuple[int, ...], ...], depth: int, *, grouped: bool
+        self,
+        c_in: int,
+        groups: tuple[tuple[int, ...], ...],
+        depth: int,
+        norm: str,
+        *,
+        grouped: bool,
     ) -> None:
         super().__init__()
         self.groups = groups
@@ -252,9 +274,9 @@ class KeypointBranch(nn.Module):
                 _conv(GROUP_WIDTH, 2 * len(g), kernel=1, bias=None) for g in groups
             )
         else:
-            self.tower = _tower(c_in, depth)
+            self.tower = _tower(c_in, depth, norm)
             self.locator = _conv(c_in, 2 * n_groups)
-            self.sampled = _tower(c_in, 1)
+            self.sampled = _tower(c_in, 1, norm)
             self.aligners = nn.ModuleList([_conv(c_in, 2 * n_keypoints, kernel=1, bias=None)])
         self.bias = nn.Parameter(torch.zeros(n_keypoints, 2))
         order = [k for g in groups for k in g]

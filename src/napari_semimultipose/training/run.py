@@ -34,12 +34,11 @@ from napari_semimultipose.models.device import keep_freed_memory, pick_device, p
 from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.training.events import Step, Validation
+from napari_semimultipose.training.optimizers import build_optimizers, set_learning_rate
 from napari_semimultipose.training.schedule import (
     AveragedNetwork,
     Progress,
-    build_optimizer,
     learning_rate_factor,
-    set_learning_rate,
 )
 from napari_semimultipose.training.step import Objective, longest_limbs_px
 from napari_semimultipose.training.validate import validate
@@ -131,8 +130,8 @@ class Run:
         network.to(memory_format=torch.channels_last)
         network = network.to(self.device)
         self.network = network
-        optimizer = build_optimizer(network, config.train)
-        self._wrapped, self.optimizer = self.fabric.setup(network, optimizer)
+        optimizers = build_optimizers(network, config.train, network.readouts)
+        self._wrapped, *self.optimizers = self.fabric.setup(network, *optimizers)
         self.averaged = AveragedNetwork(network, config.train.ema) if config.train.ema else None
         rows = [r.row for r in data.train]
         self.objective = Objective(
@@ -163,7 +162,8 @@ class Run:
     def _restore(self, state: dict[str, Any]) -> tuple[int, float]:
         try:
             self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
             if self.averaged is not None:
                 self.averaged.network.load_state_dict(state["averaged"])
                 self.averaged.updates = state["updates"]
@@ -189,7 +189,7 @@ class Run:
         batch = batch.to(self.device)
         if self.device.type == "cpu":
             batch.images = batch.images.contiguous(memory_format=torch.channels_last)
-        set_learning_rate(self.optimizer, learning_rate_factor(config, share))
+        set_learning_rate(self.optimizers, learning_rate_factor(config, share))
         self.network.train()
         teacher: Callable[[Tensor], Output] | None = None
         if self.averaged is not None:
@@ -200,12 +200,13 @@ class Run:
                     output: Output = averaged(images)
                 return output
 
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss = self.objective(self._wrapped, teacher, batch, share)
         self.fabric.backward(loss.total)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
         if bool(torch.isfinite(norm)) and bool(torch.isfinite(loss.total)):
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
             if self.averaged is not None:
                 self.averaged.update(self.network)
             self._bad_steps = 0
@@ -227,7 +228,7 @@ class Run:
         """Mean losses since the last report; also written to ``log.csv``."""
         losses = {name: float(value) / self._count for name, value in self._sums.items()}
         self._sums, self._count = {}, 0
-        lr = max(g["lr"] for g in self.optimizer.param_groups)
+        lr = max(g["lr"] for o in self.optimizers for g in o.param_groups)
         self._log("loss", losses)
         self._log("rate", {"learning_rate": lr})
         p = self.progress
@@ -278,7 +279,7 @@ class Run:
             "iteration": self.progress.iteration,
             "elapsed_s": self.progress.elapsed_s,
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
             "averaged": self.averaged.network.state_dict() if self.averaged else {},
             "updates": self.averaged.updates if self.averaged else 0,
             "rng": torch.get_rng_state(),
@@ -304,7 +305,7 @@ class Run:
 
     def free_memory(self) -> None:
         """Give back what the failed step held."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

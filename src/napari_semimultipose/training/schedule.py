@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from napari_semimultipose.config import TrainConfig
 
@@ -82,32 +82,6 @@ def learning_rate_factor(config: TrainConfig, share: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def build_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Build the optimiser; the backbone and pyramid learn at their own rate, biases and norms do not decay.
-
-    With SGD (the paper's presets) biases learn twice as fast.
-    """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        slow = name.startswith(("backbone.", "pyramid."))
-        groups.setdefault((slow, parameter.ndim <= 1), []).append(parameter)
-    sgd = config.optimizer == "sgd"
-    options = []
-    for (slow, plain), parameters in groups.items():
-        lr = config.lr * (config.backbone_lr if slow else 1.0) * (2.0 if sgd and plain else 1.0)
-        decay = 0.0 if plain else config.weight_decay
-        options.append({"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay})
-    if sgd:
-        return torch.optim.SGD(options, momentum=0.9)
-    return torch.optim.AdamW(options, betas=(0.9, 0.99))
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set all groups to their highest rate times `factor`."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * factor
-
-
 class AveragedNetwork(Generic[Network]):
     """Exponential moving average of a network's weights and statistics (mean teacher).
 
@@ -119,19 +93,27 @@ class AveragedNetwork(Generic[Network]):
         self.network: Network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
+        # Walking through the modules at each step would take longer than the average itself.
+        self._mine = self._tensors(self.network)
+        self._source: nn.Module | None = None
+        self._theirs: tuple[list[Tensor], list[Tensor]] = ([], [])
+
+    @staticmethod
+    def _tensors(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+        """Weights and statistics to average, and counters to copy."""
+        tensors = [t.detach() for t in network.state_dict().values()]
+        return (
+            [t for t in tensors if t.dtype.is_floating_point],
+            [t for t in tensors if not t.dtype.is_floating_point],
+        )
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Take in the present weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        mine, theirs = [], []
-        for (_, a), (_, b) in zip(
-            self.network.state_dict().items(), network.state_dict().items(), strict=True
-        ):
-            if a.dtype.is_floating_point:
-                mine.append(a)
-                theirs.append(b.detach())
-            else:
-                a.copy_(b)
-        torch._foreach_lerp_(mine, theirs, 1 - decay)
+        if network is not self._source:
+            self._source, self._theirs = network, self._tensors(network)
+        torch._foreach_lerp_(self._mine[0], self._theirs[0], 1 - decay)
+        for mine, theirs in zip(self._mine[1], self._theirs[1], strict=True):
+            mine.copy_(theirs)

@@ -117,7 +117,7 @@ def test_paper_network_has_the_parameters_of_the_specification() -> None:
 
 def test_a_finer_level_feeds_the_groups_after_the_first() -> None:
     torch.manual_seed(0)
-    branch = KeypointBranch(16, ((0,), (1,)), 1, grouped=True)
+    branch = KeypointBranch(16, ((0,), (1,)), 1, "gn", grouped=True)
     features = [torch.randn(1, 16, 8, 8, requires_grad=True) for _ in range(2)]
     features += [torch.randn(1, 16, 4, 4, requires_grad=True)]
     features = [torch.randn(1, 16, 16 >> i, 16 >> i, requires_grad=True) for i in range(3)]

@@ -10,7 +10,6 @@ from napari_semimultipose.config import Config, TrainConfig
 from napari_semimultipose.training.schedule import (
     AveragedNetwork,
     Progress,
-    build_optimizer,
     learning_rate_factor,
 )
 
@@ -53,26 +52,6 @@ def test_learning_rates_of_the_presets() -> None:
     assert learning_rate_factor(paper, 5001 / 15000) == pytest.approx(0.01)
     code = Config.from_preset("authors_code").train
     assert learning_rate_factor(code, 0.75) == pytest.approx(0.25)
-
-
-class Tiny(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.backbone = nn.Linear(2, 2)
-        self.head = nn.Linear(2, 2)
-
-
-def test_paper_optimiser_has_the_rates_of_the_paper() -> None:
-    config = Config.from_preset("paper").train
-    network = Tiny()
-    rates = {
-        id(p): group["lr"]
-        for group in build_optimizer(network, config).param_groups
-        for p in group["params"]
-    }
-    assert rates[id(network.backbone.weight)] == pytest.approx(0.01)
-    assert rates[id(network.head.weight)] == pytest.approx(0.1)
-    assert rates[id(network.head.bias)] == pytest.approx(0.2)
 
 
 def test_the_average_follows_its_formula_and_copies_counters() -> None:
