@@ -48,7 +48,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step."""
         loss = None
         if closure is not None:
@@ -75,7 +75,7 @@ class Muon(torch.optim.Optimizer):
             if computes_in_bf16(together.device):
                 together = together.bfloat16()
             done = orthogonalize(together).to(members[0][0].dtype)
-            parts = done.split([len(m) for _, _, m in members])
+            parts = torch.split(done, [len(m) for _, _, m in members])
             for (parameter, lr, _), part in zip(members, parts, strict=True):
                 parameter.add_(part.reshape(parameter.shape), alpha=-lr * size)
         return loss
@@ -90,7 +90,8 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x.mT if tall else x
+    done: Tensor = x.mT if tall else x
+    return done
 
 
 def build_optimizers(

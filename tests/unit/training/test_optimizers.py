@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -136,7 +138,7 @@ def test_the_state_can_be_saved_and_loaded() -> None:
     first.step()
     second = Muon([{"params": [two.weight]}], lr=0.1)
     two.weight.data.copy_(one.weight.data)
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
     for conv, optimizer in ((one, first), (two, second)):
         conv.weight.grad = grads[1]
         optimizer.step()
