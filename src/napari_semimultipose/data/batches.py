@@ -1,4 +1,4 @@
-"""Training batches: random views of labelled and unlabelled frames, made ahead in a thread.
+"""Training batches: random views of labelled and unlabelled frames.
 
 The batch of an iteration depends on the seed and the number of the iteration alone, so a resumed run
 sees the same batches as an uninterrupted one.
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +33,8 @@ from napari_semimultipose.data.views import (
 from napari_semimultipose.models.geometry import scale_points
 
 _AHEAD = 3
+
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -126,34 +131,50 @@ class BatchMaker:
             places.append((box[:, :2] + box[:, 2:]) / 2 / [width, height])
         return np.concatenate(places) if places else np.zeros((0, 2))
 
-    def __call__(self, iteration: int, size: BatchSize, *, plain: bool = False) -> Batch:
+    def __call__(
+        self,
+        iteration: int,
+        size: BatchSize,
+        *,
+        plain: bool = False,
+        pool: Executor | None = None,
+    ) -> Batch:
         """Make the batch of an iteration (0, 1, ...).
 
         Parameters
         ----------
         plain : bool
             Also deliver the unaltered unlabelled views.
+        pool : Executor, optional
+            Threads that make the views; the calling one by default.
         """
-        rng = np.random.default_rng([self.seed, 2, iteration])
-        picks = self._draw(self.data.train, iteration, size.labeled, 3)
-        made = [self._labeled(ref, rng) for ref in picks]
-        images = [m[0] for m in made]
-        plains: list[Tensor] = []
-        maps: list[Affine] = []
-        if size.unlabeled and self.data.unlabeled:
-            for ref in self._draw(self.data.unlabeled, iteration, size.unlabeled, 4):
-                altered, weak, affine = self._unlabeled(ref, rng, plain=plain)
-                images.append(altered)
-                maps.append(affine)
-                if weak is not None:
-                    plains.append(weak)
+        labeled, unlabeled = self.refs(iteration, size)
+        jobs: list[Callable[[np.random.Generator], Any]] = [
+            *(partial(self._labeled, ref) for ref in labeled),
+            *(partial(self._unlabeled, ref, plain=plain) for ref in unlabeled),
+        ]
+        # Each view has random numbers of its own, so that the order of the work does not matter.
+        rngs = [np.random.default_rng([self.seed, 2, iteration, i]) for i in range(len(jobs))]
+        views = list((pool.map if pool else map)(_call, jobs, rngs))
+        made, free = views[: len(labeled)], views[len(labeled) :]
+        plains = [f[1] for f in free if f[1] is not None]
         return Batch(
-            torch.stack(images),
+            torch.stack([v[0] for v in views]),
             [m[1] for m in made],
             [m[2] for m in made],
             [m[3] for m in made],
             torch.stack(plains) if plains else None,
-            torch.from_numpy(np.stack(maps)).float() if maps else torch.zeros(0, 2, 3),
+            torch.from_numpy(np.stack([f[2] for f in free])).float()
+            if free
+            else torch.zeros(0, 2, 3),
+        )
+
+    def refs(self, iteration: int, size: BatchSize) -> tuple[list[FrameRef], list[FrameRef]]:
+        """Return the labelled and unlabelled frames of an iteration."""
+        unlabeled = size.unlabeled if self.data.unlabeled else 0
+        return (
+            self._draw(self.data.train, iteration, size.labeled, 3),
+            self._draw(self.data.unlabeled, iteration, unlabeled, 4),
         )
 
     def _draw(
@@ -245,16 +266,20 @@ class BatchMaker:
         return view, warp(image, weak, side), compose(altered, invert(weak))
 
 
-class Prefetcher:
-    """Makes batches ahead of the training loop, in a thread of its own.
+def _call(job: Callable[[np.random.Generator], Any], rng: np.random.Generator) -> Any:
+    return job(rng)
 
-    Use as a context manager; `get` must be called for consecutive iterations.
+
+class _Ahead(Generic[Item]):
+    """Calls a function for consecutive iterations in a thread of its own, some iterations ahead.
+
+    Use as a context manager.
     """
 
-    def __init__(self, maker: BatchMaker, first: int, size: BatchSize, *, plain: bool) -> None:
-        self._maker = maker
-        self._args = (first, size, plain)
-        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(_AHEAD)
+    def __init__(self, make: Callable[[int], Item], first: int) -> None:
+        self._make = make
+        self._first = first
+        self._queue: queue.Queue[Item | BaseException] = queue.Queue(_AHEAD)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
@@ -262,11 +287,11 @@ class Prefetcher:
     def _run(self) -> None:
         # One thread for the views: the network uses the cores.
         torch.set_num_threads(1)
-        iteration, size, plain = self._args
+        iteration = self._first
         while not self._stop.is_set():
-            item: Batch | BaseException
+            item: Item | BaseException
             try:
-                item = self._maker(iteration, size, plain=plain)
+                item = self._make(iteration)
             except Exception as error:
                 item = error
             while not self._stop.is_set():
@@ -279,6 +304,33 @@ class Prefetcher:
                 return
             iteration += 1
 
+    def _next(self) -> Item:
+        item = self._queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Stop the work ahead and wait for the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Prefetcher(_Ahead[Batch]):
+    """Makes batches ahead of the training loop: for networks that do not compute on the CPU.
+
+    `get` returns the batches of consecutive iterations, from `first` on.
+    """
+
+    def __init__(self, maker: BatchMaker, first: int, size: BatchSize, *, plain: bool) -> None:
+        super().__init__(lambda iteration: maker(iteration, size, plain=plain), first)
+
     def get(self) -> Batch:
         """Return the next batch.
 
@@ -287,18 +339,43 @@ class Prefetcher:
         Exception
             Whatever making the batch raised, such as `FramesError` for an unreadable video.
         """
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item
+        return self._next()
+
+
+class OnDemand(_Ahead[None]):
+    """Reads frames ahead, but makes the views when they are asked for, on all cores together.
+
+    For networks that compute on the CPU: a thread that makes views beside the network takes one core
+    now and then, and the threads of the network, which wait for each other after each layer, lose
+    more time than the views take.
+    """
+
+    def __init__(self, maker: BatchMaker, first: int, size: BatchSize, *, plain: bool) -> None:
+        self._args = (maker, size, plain)
+        self._iteration = first
+        self._pool = ThreadPoolExecutor(
+            max(1, torch.get_num_threads()),
+            "views",
+            initializer=torch.set_num_threads,
+            initargs=(1,),
+        )
+        super().__init__(self._read, first)
+
+    def _read(self, iteration: int) -> None:
+        maker, size, _ = self._args
+        for refs in maker.refs(iteration, size):
+            for ref in refs:
+                maker.scaled(ref)
+
+    def get(self) -> Batch:
+        """Return the next batch; see `Prefetcher.get`."""
+        self._next()
+        maker, size, plain = self._args
+        batch = maker(self._iteration, size, plain=plain, pool=self._pool)
+        self._iteration += 1
+        return batch
 
     def close(self) -> None:
-        """Stop making batches and wait for the thread."""
-        self._stop.set()
-        self._thread.join()
-
-    def __enter__(self) -> Prefetcher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        """Stop reading ahead and wait for the threads."""
+        super().close()
+        self._pool.shutdown()

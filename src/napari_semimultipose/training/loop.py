@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.data.batches import BatchMaker, BatchSize, Prefetcher
+from napari_semimultipose.data.batches import BatchMaker, BatchSize, OnDemand, Prefetcher
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.errors import SemiMultiPoseError, TrainingError
 from napari_semimultipose.poses import Poses
@@ -121,7 +121,8 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
     size = run.batch_size
     next_validation = run.progress.share + config.train.validate_every
     saved = reported = time.monotonic()
-    batches: Prefetcher | None = None
+    source = OnDemand if run.device.type == "cpu" else Prefetcher
+    batches: OnDemand | Prefetcher | None = None
     unlabeled = False
     try:
         while run.progress.share < 1:
@@ -137,7 +138,7 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
                 unlabeled = wants
                 # Labelled views take the places of unlabelled ones until those are used.
                 now = size if unlabeled else BatchSize(size.labeled + size.unlabeled, 0)
-                batches = Prefetcher(
+                batches = source(
                     maker, run.progress.iteration, now, plain=run.objective.needs_plain
                 )
             try:

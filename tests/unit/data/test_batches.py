@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_semimultipose.config import AugmentConfig, DataConfig
-from napari_semimultipose.data.batches import Batch, BatchMaker, BatchSize, Prefetcher
+from napari_semimultipose.data.batches import Batch, BatchMaker, BatchSize, OnDemand, Prefetcher
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.data.views import apply
 from napari_semimultipose.errors import FramesError
@@ -120,14 +120,16 @@ def test_points_outside_the_view_or_the_image_are_not_visible(data: TrainingData
     assert hidden
 
 
-def test_the_prefetcher_delivers_the_same_batches(data: TrainingData) -> None:
+@pytest.mark.parametrize("source", [Prefetcher, OnDemand])
+def test_batches_do_not_depend_on_who_makes_them(data: TrainingData, source: type) -> None:
     size = BatchSize(2, 0)
-    with Prefetcher(maker(data), 3, size, plain=False) as batches:
+    with source(maker(data), 3, size, plain=False) as batches:
         for i in (3, 4, 5):
             assert same(batches.get(), maker(data)(i, size))
 
 
-def test_the_prefetcher_hands_on_errors() -> None:
+@pytest.mark.parametrize("source", [Prefetcher, OnDemand])
+def test_errors_are_handed_on(source: type) -> None:
     stack, poses = colored_animals()
 
     class Broken(Frames):
@@ -140,7 +142,7 @@ def test_the_prefetcher_hands_on_errors() -> None:
     frames = Broken(stack.shape, source=None)
     data = prepare(poses, {0: frames}, DataConfig())
     with (
-        Prefetcher(maker(data), 0, BatchSize(1, 0), plain=False) as batches,
+        source(maker(data), 0, BatchSize(1, 0), plain=False) as batches,
         pytest.raises(FramesError, match="cannot be read"),
     ):
         batches.get()
