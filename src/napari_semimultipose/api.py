@@ -43,12 +43,16 @@ __all__ = [
 
 
 def read_poses(
-    path: FilePath, *, format: str | None = None, frames_root: FilePath | None = None
+    path: FilePath,
+    *,
+    format: str | None = None,
+    frames_root: FilePath | None = None,
+    category: str | None = None,
 ) -> Poses:
     """Read labels or predictions of any known format; see `io.labels.read_poses`."""
     from napari_semimultipose.io import labels
 
-    return labels.read_poses(path, format=format, frames_root=frames_root)
+    return labels.read_poses(path, format=format, frames_root=frames_root, category=category)
 
 
 def write_poses(poses: Poses, path: FilePath, *, format: str | None = None) -> list[str]:

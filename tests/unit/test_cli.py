@@ -121,6 +121,29 @@ class TestConvert:
         np.testing.assert_allclose(back.xy, truth.xy, atol=1e-3)
         assert back.skeleton.keypoints == SKELETON.keypoints
 
+    def test_one_kind_of_animal_of_several_is_chosen(self, tmp_path: Path) -> None:
+        kinds = [
+            {"id": i, "name": name, "keypoints": [f"{name} nose", f"{name} tail"]}
+            for i, name in ((1, "bee"), (2, "ant"))
+        ]
+        notes = [
+            {"id": i, "image_id": 1, "category_id": i, "keypoints": [i, 2, 2, 9, 4, 2]}
+            for i in (1, 2)
+        ]
+        content = {
+            "images": [{"id": 1, "file_name": "a.jpg"}],
+            "categories": kinds,
+            "annotations": notes,
+        }
+        both = tmp_path / "both.json"
+        both.write_text(json.dumps(content))
+        result = run("convert", both, tmp_path / "ants.slp", "--category", "ant")
+        assert result.exit_code == 0, result.output
+        ants = read_poses(tmp_path / "ants.slp")
+        assert ants.skeleton.keypoints == ("ant nose", "ant tail")
+        assert ants.n_instances == 1
+        fails(run("convert", both, tmp_path / "x.slp", "--category", "wasp"), "wasp", "ant, bee")
+
     def test_an_unknown_suffix_names_the_formats(self, truth_file: Path, tmp_path: Path) -> None:
         fails(run("convert", truth_file, tmp_path / "labels.doc"), "labels.doc", ".slp", ".json")
 

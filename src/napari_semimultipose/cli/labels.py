@@ -97,6 +97,10 @@ def convert(
     out_format: Annotated[
         str | None, typer.Option("--to", help="Format of OUT; chosen by the suffix by default.")
     ] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(help="Of a COCO file with several kinds of animals: the one to read."),
+    ] = None,
 ) -> None:
     """Write the poses of IN in another format; docs/formats.md lists them.
 
@@ -104,7 +108,7 @@ def convert(
     """
     from napari_semimultipose import api
 
-    write(api.read_poses(source, format=source_format), out, out_format)
+    write(api.read_poses(source, format=source_format, category=category), out, out_format)
 
 
 def write(poses: Any, path: Path, format: str | None = None) -> None:
