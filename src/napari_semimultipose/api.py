@@ -363,7 +363,11 @@ def _predict_recording(
 
     number = dict(zip(recording.indices, recording.numbers, strict=True))
     for chunk in predict_stream(
-        predictor, recording.frames, frame_range=recording.indices, should_stop=should_stop
+        predictor,
+        recording.frames,
+        frame_range=recording.indices,
+        follow=recording.sequence,
+        should_stop=should_stop,
     ):
         frame = np.array([number[i] for i in chunk.poses.frame.tolist()], np.int64)
         yield replace(chunk.poses, frame=frame, videos=(recording.video,))

@@ -110,8 +110,14 @@ class PredictConfig(Settings):
     max_animals: Annotated[int, Field(ge=0)] = Field(
         0, title="Most animals", description="Keep at most this many animals a frame; 0: no limit"
     )
+    refresh_every: Annotated[int, Field(ge=0)] = Field(
+        100,
+        title="Whole frames",
+        description="Find a known number of animals (`max_animals`) near where they were, and look at "
+        "the whole frame every so many frames, or when one is missing; 0: always the whole frame",
+    )
     refine_cells: Annotated[float, Field(ge=0)] = Field(
-        4.0,
+        6.0,
         title="Refinement radius",
         description="Move a keypoint to the heat-map peak within this many cells; 0: leave it",
     )

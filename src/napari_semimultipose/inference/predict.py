@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.inference.decode import candidates, local_peaks, sample_heat, suppress
+from napari_semimultipose.inference.follow import Animals, Follower
 from napari_semimultipose.models.checkpoint import ModelInfo, load_model
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
 from napari_semimultipose.models.directpose import DirectPose, Output
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 _PAD = 32
 _AHEAD = 3
+_TOGETHER = 8  # frames that are searched in windows together
 _PIXELS_CPU, _PIXELS_GPU = 4 * 384**2, 32 * 512**2
+
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -48,22 +53,13 @@ class PredictedChunk:
     total: int
 
 
-@dataclass(frozen=True)
-class Animals:
-    """Animals of one frame, px of the original frame: arrays [M, K, 2], [M, K], [M]."""
-
-    xy: NDArray[np.float64]
-    score: NDArray[np.float64]
-    instance_score: NDArray[np.float64]
-
-
 @dataclass
 class _Loaded:
-    """Frames of one batch, scaled and padded, with what leads back to the original pixels."""
+    """Pictures of one batch, scaled and padded, with what leads back to the original pixels."""
 
-    indices: list[int]
     images: Tensor  # uint8 [B, C, H, W]; C is 1 for grey frames
     ratio: tuple[float, float]  # (x, y) scaled / original
+    origin: NDArray[np.float64]  # [B, 2], (x, y) of the first pixel in the frame
 
 
 class Predictor:
@@ -121,11 +117,25 @@ class Predictor:
         limit = _PIXELS_CPU if self.device.type == "cpu" else _PIXELS_GPU
         return int(np.clip(limit / pixels, 1, 64))
 
-    def load(self, indices: Sequence[int], images: Sequence[NDArray]) -> _Loaded:
-        """Scale and pad frames of one size."""
+    def load(
+        self,
+        images: Sequence[NDArray],
+        size: tuple[int, int] | None = None,
+        origin: NDArray[np.float64] | None = None,
+    ) -> _Loaded:
+        """Scale and pad pictures of one size.
+
+        Parameters
+        ----------
+        images : sequence of array [H, W, C]
+            Frames or parts of frames.
+        size : (int, int), optional
+            Height and width to scale to; by default those of the working scale.
+        origin : array [B, 2], optional
+            First pixels (x, y) of parts of frames.
+        """
         height, width = images[0].shape[:2]
-        scale = self.scale_for(height, width)
-        h, w = scaled_size(height, width, scale)
+        h, w = size or scaled_size(height, width, self.scale_for(height, width))
         stack = np.stack(images)
         pixels = torch.from_numpy(stack).permute(0, 3, 1, 2)
         if (h, w) != (height, width):
@@ -137,7 +147,9 @@ class Predictor:
             dtype=torch.uint8,
         )
         padded[..., :h, :w] = pixels
-        return _Loaded(list(indices), padded, (w / width, h / height))
+        if origin is None:
+            origin = np.zeros((len(images), 2))
+        return _Loaded(padded, (w / width, h / height), origin)
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Output:
@@ -169,13 +181,13 @@ class Predictor:
             found.xy = xy
         score = sample_heat(output, found)
         ratio = np.array(loaded.ratio)
-        original = (xy.double().cpu().numpy() + 0.5) / ratio - 0.5
         image = found.image.cpu().numpy()
+        original = (xy.double().cpu().numpy() + 0.5) / ratio - 0.5 + loaded.origin[image, None]
         keypoint_score = score.double().cpu().numpy()
         instance_score = found.score.double().cpu().numpy()
         return [
             Animals(original[image == i], keypoint_score[image == i], instance_score[image == i])
-            for i in range(len(loaded.indices))
+            for i in range(len(loaded.images))
         ]
 
     def stream(
@@ -183,45 +195,158 @@ class Predictor:
         frames: Frames,
         indices: range | Sequence[int],
         *,
+        follow: bool = True,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[list[int], list[Animals]]]:
         """Predict frames, reading ahead in a thread and decoding poses in another one.
+
+        With `follow`, a known number of animals is looked for near where it was, where that is quicker
+        (`inference.follow`): for frames that follow each other.
 
         Yields
         ------
         list of int, list of Animals
             Frame indices of a batch, in the given order, and their animals.
         """
-        reader = _Reader(self, frames, indices)
+        follower = self._follower(frames, indices) if follow else None
+        if follower is not None:
+            yield from self._following(follower, frames, indices, should_stop)
+        else:
+            yield from self._whole_frames(frames, indices, should_stop)
+
+    def _whole_frames(
+        self,
+        frames: Frames,
+        indices: range | Sequence[int],
+        should_stop: Callable[[], bool],
+    ) -> Iterator[tuple[list[int], list[Animals]]]:
+        reader = Reader(
+            frames, indices, self.batch_size, lambda pictures: self.load(list(pictures))
+        )
         pending: Future[list[Animals]] | None = None
         waiting: list[int] = []
         with ThreadPoolExecutor(
             1, "poses", initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
             try:
-                for loaded in reader:
+                for numbers, loaded in reader:
                     if should_stop():
                         break
                     output = self.forward(loaded.images)
                     if pending is not None:
                         yield waiting, pending.result()
-                    pending, waiting = pool.submit(self.animals, output, loaded), loaded.indices
+                    pending, waiting = pool.submit(self.animals, output, loaded), numbers
                 if pending is not None:
                     yield waiting, pending.result()
             finally:
                 reader.close()
 
+    def _follower(self, frames: Frames, indices: range | Sequence[int]) -> Follower | None:
+        """Return a follower where following is possible and pays."""
+        config, size = self.config, self.info.animal_size_px
+        if not (
+            config.refresh_every
+            and config.max_animals
+            and size == size
+            and isinstance(indices, range)
+            and indices.step == 1
+        ):
+            return None
+        height, width = frames.shape[1:3]
+        scale = self.scale_for(height, width)
+        follower = Follower(
+            config.max_animals,
+            (height, width),
+            scale,
+            size,
+            config.refresh_every,
+            config.nms_threshold,
+        )
+        return follower if follower.pays else None
 
-class _Reader:
-    """Reads, scales and stacks frames ahead, in a thread."""
+    def _following(
+        self,
+        follower: Follower,
+        frames: Frames,
+        indices: range | Sequence[int],
+        should_stop: Callable[[], bool],
+    ) -> Iterator[tuple[list[int], list[Animals]]]:
+        """Predict frames in windows around the animals; see `inference.follow`."""
+        reader = Reader(frames, indices, lambda height, width: _TOGETHER, list)
+        try:
+            for numbers, pictures in reader:
+                if should_stop():
+                    break
+                found: list[Animals] = []
+                while len(found) < len(pictures):
+                    rest = pictures[len(found) :]
+                    if follower.lost or rest[0].shape[:2] != follower.frame_size:
+                        found += self._whole(follower, rest[0])
+                    else:
+                        found += self._in_windows(follower, rest)
+                yield numbers, found
+        finally:
+            reader.close()
+
+    def _whole(self, follower: Follower, picture: NDArray) -> list[Animals]:
+        loaded = self.load([picture])
+        found = self.animals(self.forward(loaded.images), loaded)
+        follower.take(found[0], whole_frame=True)
+        return found
+
+    def _in_windows(self, follower: Follower, pictures: Sequence[NDArray]) -> list[Animals]:
+        """Return the animals of the first pictures: as many as can be predicted together."""
+        pictures = pictures[: follower.together]
+        windows = [follower.windows(ahead) for ahead in range(1, len(pictures) + 1)]
+        flat = [(picture, w) for picture, ws in zip(pictures, windows, strict=True) for w in ws]
+        parts = [p[w.y : w.y + w.side, w.x : w.x + w.side] for p, w in flat]
+        side = follower.input_side
+        origin = np.array([(w.x, w.y) for _, w in flat], np.float64)
+        loaded = self.load(parts, (side, side), origin)
+        seen = iter(self.animals(self.forward(loaded.images), loaded))
+        out: list[Animals] = []
+        for picture, ws in zip(pictures, windows, strict=True):
+            animals = follower.gather(ws, [next(seen) for _ in ws])
+            if animals is None:
+                out += self._whole(follower, picture)
+            else:
+                follower.take(animals, whole_frame=False)
+                out.append(animals)
+        return out
+
+
+class Reader(Generic[Batch]):
+    """Reads frames ahead, in a thread, and puts those of one size together.
+
+    Parameters
+    ----------
+    frames : Frames
+    indices : range or sequence of int
+    batch_size : callable
+        Number of frames of a height and width that go together.
+    load : callable
+        What to make of them.
+
+    Yields
+    ------
+    list of int, Batch
+        Indices of some frames and what `load` made of them.
+    """
 
     def __init__(
-        self, predictor: Predictor, frames: Frames, indices: range | Sequence[int]
+        self,
+        frames: Frames,
+        indices: range | Sequence[int],
+        batch_size: Callable[[int, int], int],
+        load: Callable[[Sequence[NDArray]], Batch],
     ) -> None:
-        self._predictor = predictor
         self._frames = frames
         self._indices = indices
-        self._queue: queue.Queue[_Loaded | BaseException | None] = queue.Queue(_AHEAD)
+        self._batch_size = batch_size
+        self._load = load
+        self._queue: queue.Queue[tuple[list[int], Batch] | BaseException | None] = queue.Queue(
+            _AHEAD
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
         self._thread.start()
@@ -237,27 +362,26 @@ class _Reader:
     def _run(self) -> None:
         torch.set_num_threads(1)
         try:
-            held: list[tuple[int, NDArray]] = []
-            for index, image in self._frames_in_order():
+            numbers: list[int] = []
+            pictures: list[NDArray] = []
+            for index, picture in self._frames_in_order():
                 if self._stop.is_set():
                     return
-                if held and held[0][1].shape != image.shape:
-                    self._put(self._load(held))
-                    held = []
-                held.append((index, image))
-                if len(held) >= self._predictor.batch_size(*image.shape[:2]):
-                    self._put(self._load(held))
-                    held = []
-            if held:
-                self._put(self._load(held))
+                if pictures and pictures[0].shape != picture.shape:
+                    self._put((numbers, self._load(pictures)))
+                    numbers, pictures = [], []
+                numbers.append(index)
+                pictures.append(picture)
+                if len(pictures) >= self._batch_size(*picture.shape[:2]):
+                    self._put((numbers, self._load(pictures)))
+                    numbers, pictures = [], []
+            if pictures:
+                self._put((numbers, self._load(pictures)))
             self._put(None)
         except Exception as error:
             self._put(error)
 
-    def _load(self, held: list[tuple[int, NDArray]]) -> _Loaded:
-        return self._predictor.load([i for i, _ in held], [image for _, image in held])
-
-    def _put(self, item: _Loaded | BaseException | None) -> None:
+    def _put(self, item: tuple[list[int], Batch] | BaseException | None) -> None:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)
@@ -265,7 +389,7 @@ class _Reader:
             except queue.Full:
                 continue
 
-    def __iter__(self) -> Iterator[_Loaded]:
+    def __iter__(self) -> Iterator[tuple[list[int], Batch]]:
         while True:
             item = self._queue.get()
             if item is None:
@@ -275,6 +399,7 @@ class _Reader:
             yield item
 
     def close(self) -> None:
+        """Stop reading and wait for the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -316,6 +441,7 @@ def predict_stream(
     config: PredictConfig | None = None,
     *,
     frame_range: range | Sequence[int] | None = None,
+    follow: bool = True,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[PredictedChunk]:
     """Predict a recording piece by piece.
@@ -331,6 +457,8 @@ def predict_stream(
         Those of the model by default.
     frame_range : range or sequence of int, optional
         Frames to predict; all by default.
+    follow : bool
+        Whether the frames follow each other, so that animals can be followed.
     should_stop : callable
         Asked between batches.
 
@@ -350,6 +478,6 @@ def predict_stream(
     indices = range(len(frames)) if frame_range is None else frame_range
     videos = (video_of(frames),)
     done = 0
-    for part, animals in model.stream(frames, indices, should_stop=should_stop):
+    for part, animals in model.stream(frames, indices, follow=follow, should_stop=should_stop):
         done += len(part)
         yield PredictedChunk(to_poses(model.skeleton, part, animals, videos), done, len(indices))

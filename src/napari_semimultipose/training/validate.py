@@ -34,7 +34,7 @@ def validate(
     parts = []
     for ref in refs:
         image = ref.frames[ref.index]
-        loaded = predictor.load([ref.index], [image])
+        loaded = predictor.load([image])
         animals = predictor.animals(predictor.forward(loaded.images), loaded)
         video = int(poses.video[ref.row])
         parts.append(to_poses(info.skeleton, [ref.index], animals, poses.videos, video))

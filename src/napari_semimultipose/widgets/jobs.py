@@ -294,6 +294,7 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
                 predictor,
                 recording.frames,
                 frame_range=recording.indices,
+                follow=recording.sequence,
                 should_stop=should_stop,
             ):
                 parts.append(chunk.poses)

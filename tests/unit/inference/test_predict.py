@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
-from napari_semimultipose.config import Config, PredictConfig
+from napari_semimultipose.config import Config
 from napari_semimultipose.errors import FramesError, ModelError, SemiMultiPoseError
 from napari_semimultipose.inference.predict import Predictor, predict_stream
 from napari_semimultipose.io.frames import Frames
@@ -24,35 +23,10 @@ from napari_semimultipose.models.checkpoint import (
     save_weights,
     write_info,
 )
-from napari_semimultipose.models.directpose import DirectPose, LevelOutput, Output
+from napari_semimultipose.models.directpose import DirectPose
 from napari_semimultipose.poses import Poses, Skeleton, Source
 
-SKELETON = Skeleton(("spot",))
-PLAIN = PredictConfig(device="cpu", precision="32", refine_cells=3)
-
-
-class SpotFinder(nn.Module):
-    """Stands for a trained network: an animal wherever the picture is bright."""
-
-    def forward(self, images: Tensor) -> Output:
-        bright = images.mean(1, keepdim=True).clamp(1e-4, 1 - 1e-4)
-        heat = torch.logit(bright[..., 2::4, 2::4])  # what is at the place of a cell
-        cls = torch.logit(bright[..., 4::8, 4::8])
-        b, _, h, w = cls.shape
-        offsets = torch.zeros(b, 1, 2, h, w)
-        return Output([LevelOutput(8, cls, torch.full_like(cls, 6.0), offsets, offsets)], heat, 4)
-
-
-def spots(places: list[tuple[float, float]], height: int = 150, width: int = 210) -> np.ndarray:
-    y, x = np.mgrid[:height, :width]
-    image = np.zeros((height, width))
-    for px, py in places:
-        image = np.maximum(image, np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * 9.0**2)))
-    return (240 * image).astype(np.uint8)[..., None]
-
-
-def predictor(scale: float = 1.0, config: PredictConfig = PLAIN) -> Predictor:
-    return Predictor(SpotFinder(), ModelInfo(SKELETON, Config(), scale), config)  # type: ignore[arg-type]
+from .spots import PLAIN, SKELETON, SpotFinder, predictor, spots
 
 
 def run(frames: Frames, made: Predictor, **more: object) -> Poses:
