@@ -76,7 +76,7 @@ class DataConfig(Settings):
     """Which pixels the network sees."""
 
     animal_px: Annotated[float, Field(ge=0)] = Field(
-        64.0,
+        80.0,
         title="Animal length",
         description="Frames are scaled so that the median animal is this long, px; 0: scale by `short_px`",
     )
@@ -168,7 +168,7 @@ class LossConfig(Settings):
         1.0, title="Heat map width", description="Width of the Gaussian in cells ('gaussian')"
     )
     heat_weight: Annotated[float, Field(ge=0)] = Field(
-        1.0, title="Heat map weight", description="Weight of the heat-map loss"
+        4.0, title="Heat map weight", description="Weight of the heat-map loss"
     )
     positives: Literal["center", "full_box"] = Field(
         "center",
@@ -286,10 +286,10 @@ class TrainConfig(Settings):
         "muon", description="Optimiser; 'muon': Muon for hidden convolutions, AdamW for the rest"
     )
     lr: Annotated[float, Field(gt=0)] = Field(
-        2e-3, title="Learning rate", description="Highest learning rate, of the heads"
+        4e-3, title="Learning rate", description="Highest learning rate, of the heads"
     )
     muon_lr: Annotated[float, Field(gt=0)] = Field(
-        4e-3, title="Muon rate", description="Highest learning rate of the weights that Muon trains"
+        8e-3, title="Muon rate", description="Highest learning rate of the weights that Muon trains"
     )
     backbone_lr: Annotated[float, Field(gt=0)] = Field(
         1.0,
