@@ -144,6 +144,11 @@ class AugmentConfig(Settings):
     blur: Fraction = Field(0.2, description="Probability of a slight blur")
     noise: Fraction = Field(0.03, description="Largest standard deviation of added noise")
     cutout: Fraction = Field(0.0, description="Probability of a grey patch")
+    paste: Fraction = Field(
+        0.5,
+        title="Pasted animals",
+        description="Probability that animals of another labelled picture are pasted into a picture",
+    )
     unlabeled_top_left: bool = Field(
         False,
         title="Top left crops",

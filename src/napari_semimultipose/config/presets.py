@@ -35,6 +35,7 @@ _PAPER: dict[str, dict[str, Any]] = {
         "color": 0,
         "blur": 0,
         "noise": 0,
+        "paste": 0,
     },
     "loss": {
         "heat": "focal",

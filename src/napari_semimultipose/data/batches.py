@@ -20,6 +20,7 @@ from torch import Tensor
 
 from napari_semimultipose.config import AugmentConfig, DataConfig
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
+from napari_semimultipose.data.paste import LabeledView, paste
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.data.views import (
     Affine,
@@ -210,6 +211,19 @@ class BatchMaker:
     def _labeled(
         self, ref: FrameRef, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        view = self._look(ref, rng)
+        if rng.random() < self.augment.paste:
+            other = self.data.train[int(rng.integers(len(self.data.train)))]
+            view = paste(view, self._look(other, rng), self.data.poses.skeleton.edges, rng)
+        return (
+            recolor(view.image, self.augment, rng),
+            torch.from_numpy(np.nan_to_num(view.xy)).float(),
+            torch.from_numpy(view.known),
+            torch.from_numpy(view.inside),
+        )
+
+    def _look(self, ref: FrameRef, rng: np.random.Generator) -> LabeledView:
+        """Return a random view of a labelled frame, in its own colours."""
         image = self.scaled(ref)
         height, width = image.shape[1:]
         full_height, full_width = ref.frames.frame_shape(ref.index)
@@ -223,7 +237,7 @@ class BatchMaker:
         else:
             center = rng.uniform([0, 0], [width - 1, height - 1])
         affine = self._view((height, width), center, rng, self._zoom((height, width), rng))
-        view = recolor(warp(image, affine, self.config.crop_px), self.augment, rng)
+        view = warp(image, affine, self.config.crop_px)
         xy = apply(affine, xy)
         if np.linalg.det(affine[:, :2]) < 0:
             xy, known = xy[:, self.mirror], known[:, self.mirror]
@@ -232,12 +246,7 @@ class BatchMaker:
             inside = known & ((xy > -0.5) & (xy < edge)).all(-1)
             back = apply(invert(affine), xy)
             inside &= ((back > -0.5) & (back < [width - 0.5, height - 0.5])).all(-1)
-        return (
-            view,
-            torch.from_numpy(np.nan_to_num(xy)).float(),
-            torch.from_numpy(known),
-            torch.from_numpy(inside),
-        )
+        return LabeledView(view, xy, known, inside)
 
     def _unlabeled(
         self, ref: FrameRef, rng: np.random.Generator, *, plain: bool

@@ -21,6 +21,7 @@ from napari_semimultipose.inference.follow import Animals, Follower
 from napari_semimultipose.models.checkpoint import ModelInfo, load_model
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
 from napari_semimultipose.models.directpose import DirectPose, Output
+from napari_semimultipose.models.fuse import fuse_norms
 from napari_semimultipose.models.geometry import scaled_size
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
@@ -94,6 +95,7 @@ class Predictor:
             If it is no usable model folder.
         """
         network, info = load_model(path)
+        fuse_norms(network)
         return cls(network, info, config)
 
     @property

@@ -44,7 +44,7 @@ def data() -> TrainingData:
 
 
 def maker(data: TrainingData, seed: int = 0, **augment: object) -> BatchMaker:
-    plain = {"brightness": 0, "contrast": 0, "color": 0, "blur": 0, "noise": 0}
+    plain = {"brightness": 0, "contrast": 0, "color": 0, "blur": 0, "noise": 0, "paste": 0}
     return BatchMaker(
         data, DataConfig(crop_px=96), AugmentConfig.model_validate(plain | augment), seed
     )
@@ -73,6 +73,20 @@ def test_labels_lie_on_their_spots_in_every_view(data: TrainingData, flip: float
                     assert float(colors[color_of[k]]) > 0.8
                     checked += 1
     assert checked > 40
+
+
+def test_pasted_animals_bring_their_labels(data: TrainingData) -> None:
+    make = maker(data, paste=1.0, flip=0)
+    animals = 0
+    for iteration in range(8):
+        batch = make(iteration, BatchSize(4, 0))
+        for view, xy, visible in zip(batch.images, batch.keypoints, batch.visible, strict=True):
+            animals += int(visible.any(1).sum())
+            for i, k in visible.nonzero().tolist():
+                x, y = xy[i, k].round().long().tolist()
+                if 3 <= x < 93 and 3 <= y < 93:
+                    assert float(view[k, y, x]) > 0.4
+    assert animals > 8 * 4
 
 
 def test_batches_depend_on_seed_and_iteration_alone(data: TrainingData) -> None:
