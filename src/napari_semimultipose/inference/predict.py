@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,12 @@ from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.inference.decode import candidates, local_peaks, sample_heat, suppress
 from napari_semimultipose.inference.follow import Animals, Follower
 from napari_semimultipose.models.checkpoint import ModelInfo, load_model
-from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
+from napari_semimultipose.models.device import (
+    give_back_memory,
+    keep_freed_memory,
+    pick_device,
+    pick_precision,
+)
 from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.models.fuse import fuse_norms
 from napari_semimultipose.models.geometry import scaled_size
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
 _PAD = 32
 _AHEAD = 3
+_TRIM_S = 2.0  # time between two returns of freed memory
 _TOGETHER = 8  # frames that are searched in windows together
 _PIXELS_CPU, _PIXELS_GPU = 4 * 384**2, 32 * 512**2
 
@@ -480,6 +487,10 @@ def predict_stream(
     indices = range(len(frames)) if frame_range is None else frame_range
     videos = (video_of(frames),)
     done = 0
+    next_trim = time.monotonic() + _TRIM_S
     for part, animals in model.stream(frames, indices, follow=follow, should_stop=should_stop):
+        if model.device.type == "cpu" and time.monotonic() > next_trim:
+            give_back_memory()
+            next_trim = time.monotonic() + _TRIM_S
         done += len(part)
         yield PredictedChunk(to_poses(model.skeleton, part, animals, videos), done, len(indices))

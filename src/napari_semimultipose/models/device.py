@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+from functools import cache
 from typing import Literal
 
 import torch
@@ -70,11 +71,33 @@ def keep_freed_memory() -> None:
     mapped anew, and the page faults cost a good part of a step on a CPU. Elsewhere than on Linux with
     glibc this does nothing.
     """
-    if not sys.platform.startswith("linux"):
+    libc = _glibc()
+    if libc is None:
         return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-        libc.mallopt(top_pad, 2**28)
+    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # malloc.h
+    # One arena: blocks that one thread takes and another frees would scatter over several.
+    libc.mallopt(arena_max, 1)
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2**31 - 1)
+    libc.mallopt(top_pad, 2**28)
+
+
+def give_back_memory() -> None:
+    """Return the freed blocks that `keep_freed_memory` held to the system.
+
+    Results that stay land between large blocks that come and go, so that the blocks fit no longer and
+    memory grows. Called now and then (a few milliseconds) this keeps it bounded.
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            libc = ctypes.CDLL("libc.so.6")
+            if libc.mallopt and libc.malloc_trim:
+                return libc
+    return None
