@@ -28,7 +28,7 @@ from typing_extensions import override
 from napari_semimultipose.errors import SemiMultiPoseError
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.docks import join_tabs
-from napari_semimultipose.widgets.preload import long_work
+from napari_semimultipose.widgets.preload import long_work, step_back
 
 ShouldStop = Callable[[], bool]
 EventSource = Callable[[ShouldStop], Iterable[Any]]
@@ -240,16 +240,26 @@ class _Job:
         return out
 
     def __call__(self) -> None:
-        """Drain the generator, in the worker thread."""
+        """Drain the generator, in the worker thread.
+
+        In a thread of its own, for which the worker waits: napari's threads are used again, and
+        could not be given back the priority that this one gives up.
+        """
         try:
-            with long_work(), warnings.catch_warnings():
-                # napari's worker would show each warning of each library as a notification
-                warnings.simplefilter("default")
-                warnings.showwarning = _log_warning  # type: ignore[assignment]
-                for event in guarded(lambda: self._make_events(self.should_stop)):
-                    self.events.put(event)
+            thread = threading.Thread(target=self._drain, name=self._title)
+            thread.start()
+            thread.join()
         finally:
             self.over.set()
+
+    def _drain(self) -> None:
+        step_back()
+        with long_work(), warnings.catch_warnings():
+            # napari's worker would show each warning of each library as a notification
+            warnings.simplefilter("default")
+            warnings.showwarning = _log_warning  # type: ignore[assignment]
+            for event in guarded(lambda: self._make_events(self.should_stop)):
+                self.events.put(event)
 
 
 class _Worker(FunctionWorker):
