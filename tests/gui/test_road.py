@@ -107,9 +107,7 @@ def test_bees_labelled_in_part_by_clicks_are_learned_and_found(
     assert "Finished" in train.status.text()
 
     # Predict another day, which is opened as a second layer.
-    test = tmp_path / "test.txt"
-    test.write_text("\n".join(str(folder / n) for n in lists["test"]))
-    with api.open_frames(test) as frames:
+    with api.open_frames([folder / name for name in lists["test"]]) as frames:
         data, attributes, _ = image_layer(frames, "other day")
         other_day = viewer.add_image(data, **attributes)
         train.use_button.click()
