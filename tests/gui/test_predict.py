@@ -528,7 +528,9 @@ def stream(monkeypatch, recording):
         def from_folder(cls, folder, config):
             return cls()
 
-    def predict_stream(model, stack, config=None, *, frame_range=None, should_stop=None):
+    def predict_stream(
+        model, stack, config=None, *, frame_range=None, follow=True, should_stop=None
+    ):
         indices = list(frame_range)
         for start in range(0, len(indices), 4):
             if should_stop():
