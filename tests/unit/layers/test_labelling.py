@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers.labelling import LabelSession
@@ -9,6 +13,8 @@ from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.layers.target import State, Target, Walk
 from napari_semimultipose.layers.view import Key
 from napari_semimultipose.poses import Poses, Skeleton, Source, Visibility
+
+from .conftest import assert_same
 
 SKELETON = Skeleton(("head", "thorax", "tail"))
 
@@ -428,3 +434,65 @@ def test_the_animal_of_the_walk_is_found_again_behind_frames_without_it(session)
     assert session.target == Target(None, 2)
     session.go_to(5)
     assert session.target == Target(1, 2)
+
+
+def anything(session, rng):
+    """Do something that a click or key does."""
+    k = int(rng.integers(len(session.store.skeleton)))
+    keys = (
+        np.argwhere(session.store.array("visible")[session.row] > 0)
+        if session.row is not None
+        else []
+    )
+    actions = [
+        lambda: session.click(rng.uniform(0, 90, 2), Visibility(int(rng.integers(1, 3)))),
+        lambda: session.click(rng.uniform(0, 90, 2)),
+        lambda: session.go_to(int(rng.integers(6))),
+        lambda: session.choose_keypoint(k),
+        lambda: session.step_animal(int(rng.choice([-1, 1]))),
+        lambda: session.set_track(int(rng.integers(-1, 3))),
+        lambda: session.copy_from_neighbour(int(rng.choice([-1, 1]))),
+        lambda: session.toggle_walk(int(rng.integers(3))),
+        lambda: session.set_walk(0),
+        session.new_animal,
+        session.skip,
+        session.toggle_occluded,
+        session.delete_keypoint,
+        session.delete_animal,
+        session.swap_sides,
+        session.toggle_negative,
+        session.go_to_last_edit,
+        session.undo,
+        session.redo,
+    ]
+    if len(keys):
+        slot, keypoint = keys[rng.integers(len(keys))].tolist()
+        key = Key(session.row, slot, keypoint)
+        actions += [
+            lambda: session.select(key),
+            lambda: session.move(key, rng.uniform(0, 90, 2)),
+        ]
+    with suppress(LabelsError):
+        actions[rng.integers(len(actions))]()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 80))
+@settings(deadline=None)
+def test_whatever_was_done_is_undone_and_done_again(seed, n):
+    rng = np.random.default_rng(seed)
+    skeleton = Skeleton(("head", "wingL", "wingR"), symmetry=((1, 2),))
+    start = Poses(skeleton, rng.uniform(0, 90, (2, 2, 3, 2)), [1, 4], track=[[0, 1], [-1, 0]])
+    session = LabelSession(PoseStore(start))
+    for _ in range(n):
+        anything(session, rng)
+    with suppress(LabelsError):
+        while True:
+            session.redo()
+    end = session.store.snapshot()
+    for _ in range(len(session.history)):
+        session.undo()
+    assert_same(session.store.snapshot(), start)
+    with suppress(LabelsError):
+        while True:
+            session.redo()
+    assert_same(session.store.snapshot(), end)
