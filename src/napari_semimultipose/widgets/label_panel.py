@@ -194,7 +194,10 @@ class LabelPanel(QWidget):
     def _lay_out(self) -> None:
         words = QVBoxLayout()
         words.setSpacing(0)
-        words.addWidget(self.prompt)
+        line = QHBoxLayout()
+        line.addWidget(self.prompt, 1)
+        line.addWidget(self.frame)
+        words.addLayout(line)
         words.addWidget(self.detail)
         top = QHBoxLayout()
         top.addWidget(self.swatch)
@@ -217,7 +220,6 @@ class LabelPanel(QWidget):
         column.setSpacing(3)
         head = QHBoxLayout()
         head.addWidget(self.count, 1)
-        head.addWidget(self.frame)
         for text, direction, tip in (
             ("◀", -1, "Previous labelled frame"),
             ("▶", 1, "Next labelled frame"),
