@@ -16,7 +16,7 @@ from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
-from napari_semimultipose.widgets import annotate, autosave
+from napari_semimultipose.widgets import annotate_pages, autosave
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.keys import KEYS, actions, help_html
 
@@ -137,6 +137,14 @@ def test_occluded_skip_and_delete(labelling, hand):
     assert poses_of(labelling).visible[0, 0].tolist() == [Visibility.OCCLUDED, 0, 0]
     hand.click(70, 40, points)
     near(poses_of(labelling).xy[0, 0, 2], (70, 40))
+
+
+def test_the_first_keypoint_of_a_complete_animal_is_deleted(labelling, hand):
+    label(hand, labelling, ANIMAL)
+    hand.click(*ANIMAL[0], labelling.document.points)
+    hand.key(Qt.Key.Key_X)
+    assert poses_of(labelling).visible[0, 0].tolist() == [0, 2, 2]
+    near(labelling.document.points.data[:, 1:], [p[::-1] for p in ANIMAL[1:]])
 
 
 def test_a_point_is_dragged_and_the_picture_stays(labelling, hand):
@@ -348,7 +356,7 @@ def test_no_key_is_bound_twice_and_every_command_exists(labelling):
     assert len(set(keys)) == len(keys)
     document = labelling.document
     for action in actions():
-        if action.command != "show_keys":
+        if action.command not in ("show_keys", "ask_frame"):
             assert hasattr(document, action.command) or hasattr(document.session, action.command)
 
 
@@ -360,9 +368,9 @@ def test_the_help_comes_from_the_table(labelling, hand):
             if action.command != "set_track":
                 assert action.title in text
     hand.key(Qt.Key.Key_H)
-    assert labelling.tabs.currentIndex() == annotate.KEYS
+    assert labelling.tabs.currentIndex() == annotate_pages.KEYS
     hand.key(Qt.Key.Key_H)
-    assert labelling.tabs.currentIndex() == annotate.LABEL
+    assert labelling.tabs.currentIndex() == annotate_pages.LABEL
 
 
 # ----------------------------------------------------------------------- files
@@ -689,7 +697,7 @@ def test_a_single_image(viewer, open_widget, hand):
 def test_without_a_recording_the_widget_says_what_to_do(viewer, open_widget, qtbot):
     widget = open_widget(AnnotateWidget)
     qtbot.mouseClick(widget.files.new_button, Qt.MouseButton.LeftButton)
-    assert widget.tabs.currentIndex() == annotate.SKELETON
+    assert widget.tabs.currentIndex() == annotate_pages.SKELETON
     qtbot.mouseClick(widget.skeleton_page.start, Qt.MouseButton.LeftButton)
     assert "open a recording first" in widget.message.text()
 

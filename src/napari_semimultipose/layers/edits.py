@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_semimultipose.layers.store import INSTANCE_FIELDS, Change, PoseStore
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.store import (
+    INSTANCE_FIELDS,
+    KEYPOINT_FIELDS,
+    Change,
+    PoseStore,
+)
 from napari_semimultipose.poses import IntArray, Source, Visibility
 
 Values = dict[str, NDArray[Any]]
@@ -85,6 +91,43 @@ def remove_animals(store: PoseStore, row: ArrayLike, slot: ArrayLike) -> Change:
     return _edit(store, _count("delete", len(rows), "animal"), rows, slots, remove)
 
 
+def drop_keypoints(store: PoseStore, keypoints: ArrayLike) -> Change:
+    """Take keypoints away from all animals, because the skeleton will not have them any more.
+
+    What is left of an animal stays what it was, a label or a prediction, and a frame that loses all
+    its animals is not marked as empty.
+    """
+    points = np.asarray(keypoints, np.int64)
+    rows, slots = np.nonzero((store.array("visible")[..., points] > 0).any(-1))
+
+    def drop(values: Values) -> None:
+        values["visible"][:, points] = Visibility.ABSENT
+
+    names = ", ".join(store.skeleton.keypoints[k] for k in points.tolist())
+    return _edit(store, f"delete {names}", rows, slots, drop, by_person=False)
+
+
+def swap_sides(store: PoseStore, row: int, slot: int) -> Change:
+    """Exchange left and right of an animal: the mirrored pairs of the skeleton trade places.
+
+    Raises
+    ------
+    LabelsError
+        When the skeleton has no mirrored pairs.
+    """
+    if not store.skeleton.symmetry:
+        raise LabelsError(
+            "the skeleton has no mirrored pairs: enter them on the page Skeleton, 'Mirror of'"
+        )
+    mirror = store.skeleton.mirror_index
+
+    def swap(values: Values) -> None:
+        for name in KEYPOINT_FIELDS:
+            values[name][:] = values[name][:, mirror]
+
+    return _edit(store, "swap left and right", [row], [slot], swap)
+
+
 def copy_animals(store: PoseStore, row: int, slots: ArrayLike, video: int, frame: int) -> Change:
     """Copy animals of one row to another frame, as new animals with the same tracks."""
     source = np.asarray(slots, np.int64).reshape(-1)
@@ -109,7 +152,8 @@ def set_track(store: PoseStore, row: int, slot: int, track: int) -> Change:
         values["track"][0] = track
         values["track"][1:] = old
 
-    return _edit(store, "set the track", [row] * len(chosen), chosen, assign)
+    name = f"make it animal {track + 1}" if track >= 0 else "take the number away"
+    return _edit(store, name, [row] * len(chosen), chosen, assign)
 
 
 def set_negative(store: PoseStore, video: int, frame: int, negative: bool) -> Change:
@@ -139,7 +183,12 @@ def set_negative(store: PoseStore, video: int, frame: int, negative: bool) -> Ch
 
 
 def _edit(
-    store: PoseStore, name: str, row: ArrayLike, slot: ArrayLike, mutate: Callable[[Values], None]
+    store: PoseStore,
+    name: str,
+    row: ArrayLike,
+    slot: ArrayLike,
+    mutate: Callable[[Values], None],
+    by_person: bool = True,
 ) -> Change:
     """Let `mutate` alter copies of M animals, keep them consistent, and apply the difference."""
     rows, slots = np.asarray(row, np.int64), np.asarray(slot, np.int64)
@@ -150,18 +199,20 @@ def _edit(
     gone = absent.all(-1)
     after["xy"][absent] = np.nan
     after["score"][absent] = 0.0
-    # A person has touched these animals: they are labels from now on.
-    after["source"][:] = Source.HUMAN
-    after["instance_score"][:] = np.where(gone, 0.0, 1.0)
+    if by_person:  # who has touched these animals: they are labels from now on
+        after["source"][:] = Source.HUMAN
+        after["instance_score"][:] = 1.0
+    after["instance_score"][gone] = 0.0
     after["track"][gone] = -1
     filled = np.unique(rows[~gone])
     filled = filled[[store.is_negative(int(r)) for r in filled]] if len(filled) else filled
+    fields = [f for f in before if not np.array_equal(before[f], after[f], equal_nan=True)]
     change = Change(
         name,
         rows,
         slots,
-        before,
-        after,
+        {f: before[f] for f in fields},
+        {f: after[f] for f in fields},
         filled,
         np.ones(len(filled), bool),
         np.zeros(len(filled), bool),

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers.canvas import camera_of
 from napari_semimultipose.layers.labelling import LabelSession
-from napari_semimultipose.layers.view import Key, PoseView
+from napari_semimultipose.layers.target import Key
+from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Visibility
 
 DRAG_DISTANCE = 4.0
@@ -83,6 +84,7 @@ class MouseLabelling:
         key = self._hit(event)
         start = np.asarray(event.pos, np.float64)
         grip = np.zeros(2)
+        confirms = key is not None and self.session.is_target(key)
         if key is not None:
             event.handled = True  # the camera must not follow
             self.session.select(key)
@@ -99,6 +101,8 @@ class MouseLabelling:
         if key is not None and dragged:
             self._try(lambda: self.session.move(key, self.view.to_xy(event.position) + grip))
             self.view.refresh()  # also when the new place was refused
+        elif confirms:
+            self.session.step_walk()
         elif key is None and not dragged and self._distance(event, start) <= DRAG_DISTANCE:
             self._place(event)
 
@@ -125,7 +129,8 @@ class MouseLabelling:
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
-            action()
+            with self.view.one_refresh():
+                action()
         except LabelsError as error:
             self.complain(str(error))
 
@@ -136,8 +141,9 @@ class MouseLabelling:
     # ---------------------------------------------------------- napari's own
 
     def _on_native_add(self, points: NDArray[np.float64]) -> None:
-        for t, y, x in points:
-            self._try(lambda t=t, y=y, x=x: self.session.click((x, y), frame=round(t)))  # type: ignore[misc]
+        with self.session.history.group(f"add {len(points)} point{'s' if len(points) > 1 else ''}"):
+            for t, y, x in points:
+                self._try(lambda t=t, y=y, x=x: self.session.click((x, y), frame=round(t)))  # type: ignore[misc]
 
     def _replace_double_click(self) -> Callable[..., Any] | None:
         """Keep napari from zooming in when two keypoints are clicked quickly one after the other."""

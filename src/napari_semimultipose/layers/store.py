@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,9 @@ INSTANCE_FIELDS: Mapping[str, float] = {
     "track": -1,
     "source": Source.HUMAN,
 }
+KEYPOINT_FIELDS = ("xy", "visible", "score")
+"""Those of them that have an axis of keypoints."""
+
 _ROW_FIELDS = ("frame", "video")
 
 
@@ -71,6 +74,58 @@ class Change:
             self.mark_before,
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing becomes different."""
+        return not self.after and np.array_equal(self.mark_before, self.mark_after)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        arrays = (self.row, self.slot, self.marked, *self.before.values(), *self.after.values())
+        return sum(array.nbytes for array in arrays)
+
+
+@dataclass(frozen=True)
+class SkeletonChange:
+    """Another skeleton for the same animals; no labelled keypoint gets lost by it.
+
+    Parameters
+    ----------
+    name : str
+        What was done, in words for a menu.
+    before, after : Skeleton
+        With K and L keypoints.
+    origin : tuple of int or None, of length L
+        For each keypoint of `after` its index in `before`; None for a new one.
+
+    Raises
+    ------
+    ValueError
+        When `origin` does not have L entries, or mentions a keypoint twice.
+    """
+
+    name: str
+    before: Skeleton
+    after: Skeleton
+    origin: tuple[int | None, ...]
+
+    def __post_init__(self) -> None:
+        known = [i for i in self.origin if i is not None]
+        if len(self.origin) != len(self.after) or len(set(known)) != len(known):
+            raise ValueError(f"origin must name {len(self.after)} different keypoints, or None")
+
+    @property
+    def dropped(self) -> list[int]:
+        """Keypoints of `before` that `after` does not have."""
+        return [i for i in range(len(self.before)) if i not in self.origin]
+
+    def reversed(self) -> SkeletonChange:
+        """Return the change that undoes this one."""
+        where = {old: new for new, old in enumerate(self.origin) if old is not None}
+        origin = tuple(where.get(i) for i in range(len(self.before)))
+        return SkeletonChange(self.name, self.after, self.before, origin)
+
 
 class PoseStore:
     """Poses that a layer shows and a person edits.
@@ -84,11 +139,15 @@ class PoseStore:
         Called with each `Change` after it was applied, and with None after anything else changed.
     revision : int
         Grows with every change.
+    generation : int
+        Grows when animals were replaced without a `Change`: earlier changes must not be applied or
+        reversed any more.
     """
 
     def __init__(self, poses: Poses) -> None:
         self.listeners: list[Callable[[Change | None], None]] = []
         self.revision = 0
+        self.generation = 0
         self._load(poses)
 
     def _load(self, poses: Poses) -> None:
@@ -214,6 +273,7 @@ class PoseStore:
         """Add the rows of poses of the same skeleton and videos; known frames are replaced."""
         if poses.skeleton.keypoints != self.skeleton.keypoints:
             raise ValueError("the poses have another skeleton than the store")
+        used = self._used
         rows = np.array(
             [
                 self.ensure_row(v, f)
@@ -227,6 +287,26 @@ class PoseStore:
             self._arrays[name][rows] = fill
             self._arrays[name][rows, :n] = getattr(poses, name)
         self._negative[rows] = ~poses.present.any(1)
+        self.generation += bool((rows < used).any())
+        self._tell(None)
+
+    def set_skeleton(self, change: SkeletonChange) -> None:
+        """Give all animals another skeleton; rows and slots stay what they are.
+
+        Raises
+        ------
+        ValueError
+            When the change starts from another skeleton, or drops keypoints that animals have.
+        """
+        if change.before != self.skeleton:
+            raise ValueError("the change starts from another skeleton than that of the store")
+        if (self.array("visible")[..., change.dropped] > 0).any():
+            raise ValueError("keypoints that animals have cannot be dropped")
+        self.skeleton = change.after
+        for name in KEYPOINT_FIELDS:
+            self._arrays[name] = _rearranged(
+                self._arrays[name], change.origin, INSTANCE_FIELDS[name]
+            )
         self._tell(None)
 
     def add_video(self, video: Video) -> int:
@@ -237,6 +317,7 @@ class PoseStore:
     def replace(self, poses: Poses) -> None:
         """Take over another table; addresses of the old one lose their meaning."""
         self._load(poses)
+        self.generation += 1
         self._tell(None)
 
     def _tell(self, change: Change | None) -> None:
@@ -257,3 +338,13 @@ class PoseStore:
             array = self._arrays[name]
             shape = (array.shape[0], by, *array.shape[2:])
             self._arrays[name] = np.concatenate([array, np.full(shape, fill, array.dtype)], axis=1)
+
+
+def _rearranged(array: NDArray, origin: Sequence[int | None], fill: float) -> NDArray:
+    """Take the keypoints [F, N, L, ...] from [F, N, K, ...] by index; None becomes `fill`."""
+    shape = (*array.shape[:2], len(origin), *array.shape[3:])
+    out = np.full(shape, fill, array.dtype)
+    for new, old in enumerate(origin):
+        if old is not None:
+            out[:, :, new] = array[:, :, old]
+    return out

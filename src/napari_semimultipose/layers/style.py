@@ -148,3 +148,35 @@ def animal_number(track: ArrayLike, slot: ArrayLike) -> NDArray[np.int64]:
     """
     track = np.asarray(track, np.int64)
     return np.where(track >= 0, track, np.asarray(slot, np.int64) + len(ANIMAL_PALETTE) // 2)
+
+
+def border_look(
+    keys: NDArray[np.int64],
+    selected: tuple[int, int, int] | None,
+    animal: tuple[int | None, int] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Border of points: white around a selected one and, thinner, around those of its animal.
+
+    Parameters
+    ----------
+    keys : array [P, 3]
+        Row, slot and keypoint of the points.
+    selected : (row, slot, keypoint) or None
+    animal : (row, slot) or None
+
+    Returns
+    -------
+    color : array [P, 4]
+    width : array [P]
+        As a share of the size of the point.
+    """
+    color = np.zeros((len(keys), 4))
+    color[:, 3] = 1
+    width = np.full(len(keys), 0.08)
+    if animal is not None:
+        own = (keys[:, 0] == animal[0]) & (keys[:, 1] == animal[1])
+        color[own], width[own] = 1, 0.12
+    if selected is not None:
+        chosen = (keys == np.array(selected)).all(1)
+        color[chosen], width[chosen] = 1, 0.3
+    return color, width

@@ -8,19 +8,20 @@ napari steps from frame to frame by itself; outside of it the window moves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_semimultipose.layers import edits
-from napari_semimultipose.layers.canvas import make_gl_current
+from napari_semimultipose.layers.canvas import drawn_once, make_gl_current
 from napari_semimultipose.layers.geometry import geometry_of, image_shape
 from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo, PointTable
 from napari_semimultipose.layers.store import Change, PoseStore
-from napari_semimultipose.layers.style import CANVAS_SIZES, ColorBy, PoseStyle
+from napari_semimultipose.layers.style import CANVAS_SIZES, ColorBy, PoseStyle, border_look
+from napari_semimultipose.layers.target import Key
 from napari_semimultipose.layers.vectors import vectors_from_poses
 from napari_semimultipose.poses import IntArray, Poses
 
@@ -38,14 +39,6 @@ ENOUGH_ANIMALS = 20
 
 HIT_RADIUS = 5.0
 """Least distance in screen pixels at which a click still means a point."""
-
-
-class Key(NamedTuple):
-    """Place of a keypoint in a store."""
-
-    row: int
-    slot: int
-    keypoint: int
 
 
 class PoseView:
@@ -110,6 +103,7 @@ class PoseView:
         self._fit()
         self._edges_shown = True
         self._updating = False
+        self._held = self._stale = False
         self._closed = False
         self._marked: tuple[Key | None, int | None] = (None, None)
         self._keys: IntArray = np.zeros((0, 3), np.int64)
@@ -263,7 +257,8 @@ class PoseView:
 
     def refresh(self) -> None:
         """Hand the frames around the current one to napari."""
-        if self._closed:
+        self._stale = self._held
+        if self._closed or self._held:
             return
         frame = self.frame
         per_frame = max(1, self.store.n_slots * len(self.store.skeleton))
@@ -281,10 +276,21 @@ class PoseView:
                 points.size = self._style.size_px
                 points.symbol = table.symbols()
                 points.face_color = table.colors(self._style, len(self.store.skeleton))
-                points.border_color, points.border_width = self._mark_of(self._keys)
+                points.border_color, points.border_width = self._borders()
         points.events.features()
         self._hide_placeholder()
         self._show_vectors()
+
+    @contextmanager
+    def one_refresh(self) -> Iterator[None]:
+        """Hand several changes to napari at once, at the end of the block."""
+        held, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = held
+            if self._stale and not held:
+                self.refresh()
 
     def _hide_placeholder(self) -> None:
         """Keep napari from drawing a dot at the origin of frames without points.
@@ -308,26 +314,19 @@ class PoseView:
 
     def mark(self, selected: Key | None, slot: int | None) -> None:
         """Set the selected keypoint off with a white ring, and the others of the animal `slot`."""
-        if (selected, slot) != self._marked:
-            self._marked = selected, slot
-            if len(self._keys):
-                with self._one_update(self.points) as points:
-                    points.border_color, points.border_width = self._mark_of(self._keys)
+        if (selected, slot) == self._marked:
+            return
+        self._marked = selected, slot
+        if self._held:
+            self._stale = True
+        elif len(self._keys):
+            with self._one_update(self.points) as points:
+                points.border_color, points.border_width = self._borders()
 
-    def _mark_of(self, keys: IntArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Border colour [P, 4] and width [P] (a share of the size) of the points."""
+    def _borders(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         selected, slot = self._marked
-        color = np.zeros((len(keys), 4))
-        color[:, 3] = 1
-        width = np.full(len(keys), 0.08)
-        if slot is not None:
-            row = self.store.row(self._video, self._frame)
-            animal = (keys[:, 0] == row) & (keys[:, 1] == slot)
-            color[animal], width[animal] = 1, 0.12
-        if selected is not None:
-            chosen = (keys == np.array(selected)).all(1)
-            color[chosen], width[chosen] = 1, 0.3
-        return color, width
+        row = self.store.row(self._video, self._frame)
+        return border_look(self._keys, selected, None if slot is None else (row, slot))
 
     # ----------------------------------------------------------------- mouse
 
@@ -377,12 +376,10 @@ class PoseView:
         """Change several properties of a layer, and let napari draw it once and not each time."""
         before, self._updating = self._updating, True
         try:
-            # The second one is private and saves time only: without it all is drawn correctly too.
-            with layer.events.blocker_all(), getattr(layer, "_block_refresh", nullcontext)():
+            with drawn_once(layer):
                 yield layer
         finally:
             self._updating = before
-        layer.refresh(thumbnail=False, extent=False)
 
     def _on_store(self, change: Change | None) -> None:
         if change is None:  # another skeleton, perhaps

@@ -12,50 +12,38 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
-    QGridLayout,
-    QLabel,
     QMessageBox,
     QPushButton,
-    QStackedWidget,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 from typing_extensions import override
 
 from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
-from napari_semimultipose.layers.points import info_from_metadata
-from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.layers.canvas import focus_canvas
 from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.widgets import autosave, label_files
-from napari_semimultipose.widgets.choosers import LayerBox, Message, scrollable
+from napari_semimultipose.widgets.annotate_pages import LABEL, SKELETON, AnnotatePages
+from napari_semimultipose.widgets.choosers import Message
 from napari_semimultipose.widgets.docks import join_tabs
 from napari_semimultipose.widgets.document import (
     LabelsDocument,
-    free_layer_name,
     keep,
     part_from,
 )
 from napari_semimultipose.widgets.file_bar import FileBar
-from napari_semimultipose.widgets.help_pages import keys_page, start_page
-from napari_semimultipose.widgets.keys import KeyAction, key_of
-from napari_semimultipose.widgets.label_panel import LabelPanel
-from napari_semimultipose.widgets.layer_frames import is_frames, is_points
-from napari_semimultipose.widgets.recordings import (
-    choose,
-    find_recording,
-    image_of,
-    place_of_recording,
-)
+from napari_semimultipose.widgets.keys import KeyAction
+from napari_semimultipose.widgets.label_layers import LabelLayers, holds_labels
+from napari_semimultipose.widgets.layer_frames import is_points
+from napari_semimultipose.widgets.opening import open_document, restore_document
+from napari_semimultipose.widgets.recordings import image_of, place_of_recording
 from napari_semimultipose.widgets.restore import RestoreBanner
-from napari_semimultipose.widgets.skeleton_page import SkeletonPage
 from napari_semimultipose.widgets.worker import DockedWidget
 
 if TYPE_CHECKING:
     import napari
 
 TICK_MS = 250
-LABEL, SKELETON, KEYS = range(3)
 
 
 class AnnotateWidget(DockedWidget):
@@ -72,16 +60,15 @@ class AnnotateWidget(DockedWidget):
         self.document: LabelsDocument | None = None
         self._documents: list[LabelsDocument] = []
         self._making = False
-        self.images = LayerBox(viewer, is_frames, "open a video or images first", self)
-        self.layers = LayerBox(viewer, holds_labels, "none yet", self)
+        self.header = LabelLayers(viewer, self)
+        self.images, self.layers = self.header.images, self.header.labels
         self.files = FileBar(self)
         self.banner = RestoreBanner(self)
         self.message = Message(self)
         self.resume_button = QPushButton("Go on labelling", self)
-        self.tabs = QTabWidget(self)
-        self.pages = QStackedWidget(self)
-        self.panel = LabelPanel(self)
-        self.skeleton_page = SkeletonPage(self)
+        self.tabs = AnnotatePages(self)
+        self.panel = self.tabs.panel
+        self.skeleton_page = self.tabs.skeleton_page
         self._timer = QTimer(self)
         self._soon = QTimer(self)
         self._lay_out()
@@ -93,33 +80,15 @@ class AnnotateWidget(DockedWidget):
     # ----------------------------------------------------------------- layout
 
     def _lay_out(self) -> None:
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        grid.setColumnStretch(1, 1)
-        for row, (text, box, tip) in enumerate(
-            (
-                ("Recording", self.images, "Image layer whose frames are labelled"),
-                ("Labels", self.layers, "Points layer that holds the labels"),
-            )
-        ):
-            box.setToolTip(tip)
-            grid.addWidget(QLabel(text, self), row, 0)
-            grid.addWidget(box, row, 1)
         self.resume_button.setToolTip(
             "Clicks and keys go to another layer or tool now: give them back to the labels"
         )
         self.resume_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.pages.addWidget(scrollable(start_page(self)))
-        self.pages.addWidget(scrollable(self.panel))
-        self.tabs.addTab(self.pages, "Label")
-        self.tabs.addTab(scrollable(self.skeleton_page), "Skeleton")
-        self.tabs.addTab(scrollable(keys_page(self)), f"Keys [{key_of('show_keys')}]")
-        self.tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(5)
-        layout.addLayout(grid)
-        for widget in (self.files, self.banner, self.message, self.resume_button):
+        upper = (self.header, self.files, self.banner, self.message, self.resume_button)
+        for widget in upper:
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
         self.setMinimumWidth(290)
@@ -137,6 +106,7 @@ class AnnotateWidget(DockedWidget):
         self.banner.discarded.connect(lambda path: self.message.say(f"Put aside as {path.name}."))
         self.resume_button.clicked.connect(self._resume)
         self.panel.command.connect(self._command)
+        self.tabs.history.command.connect(self._command)
         self.panel.frame_chosen.connect(self._go_to)
         self.panel.size_changed.connect(self._set_size)
         self.skeleton_page.start_clicked.connect(
@@ -197,7 +167,6 @@ class AnnotateWidget(DockedWidget):
             self.layers.set_layer(document.points)
             if document.image is not None:
                 self.images.set_layer(document.image)
-            self.skeleton_page.set_skeleton(document.skeleton)
             self.tabs.setCurrentIndex(LABEL)
             document.activate(self._complain, self._on_key)
         self._show()
@@ -250,10 +219,11 @@ class AnnotateWidget(DockedWidget):
         if document is None:
             return
         lost = label_files.lost_keypoints(document.poses(), origin)
-        if lost and not self._confirm(f"This deletes the labels of {lost}. Go on?"):
+        if lost and not self._confirm(
+            f"This deletes the labels of {lost}. Undo brings them back. Go on?"
+        ):
             return
         document.set_skeleton(skeleton, origin)
-        self.skeleton_page.set_skeleton(skeleton)
         self.tabs.setCurrentIndex(LABEL)
 
     def open_labels(self, path: Path) -> None:
@@ -264,19 +234,8 @@ class AnnotateWidget(DockedWidget):
         SemiMultiPoseError
             When the labels or their recording cannot be read, or the recording is not found.
         """
-        from napari_semimultipose.io.labels import read_poses
-
-        poses = read_poses(path)
         with self._make():
-            poses, video, image = find_recording(self._viewer, poses, path, self.images.layer())
-            document = LabelsDocument(
-                self._viewer,
-                PoseStore(poses),
-                image,
-                video,
-                name=free_layer_name(self._viewer, path.stem),
-                path=path,
-            )
+            document = open_document(self._viewer, path, self.images.layer())
         self._set_document(document)
         self._offer_unsaved(newer_than=path.stat().st_mtime)
 
@@ -325,45 +284,33 @@ class AnnotateWidget(DockedWidget):
 
     def restore(self, path: Path) -> None:
         """Go on with labels from an autosave file."""
-        from napari_semimultipose.io.labels import read_poses
-
-        poses = read_poses(path)
-        image = self.images.layer()
-        found = choose(poses, [image] if image is not None else [])
-        if found is None and image is not None and len(poses.videos) == 1:
-            found = poses, 0, image
-        if found is None:
-            raise LabelsError("open the recording of these labels first")
-        poses, video, image = found
         file = self.document.path if self.document is not None else None
         with self._make():
-            document = LabelsDocument(
-                self._viewer,
-                PoseStore(poses),
-                image,
-                video,
-                name=free_layer_name(self._viewer, "labels"),
-                path=file,
-            )
-        document.restored_from(path)
+            document = restore_document(self._viewer, path, self.images.layer(), file)
         self._set_document(document)
 
     # ------------------------------------------------------------------- input
 
     def _on_key(self, action: KeyAction) -> None:
         if action.command == "show_keys":
-            self.tabs.setCurrentIndex(LABEL if self.tabs.currentIndex() == KEYS else KEYS)
+            self.tabs.toggle_keys()
+        elif action.command == "ask_frame":
+            self.tabs.ask_frame()
         else:
             self._command(action.command, action.argument)
 
     def _command(self, command: str, argument: int | None = None) -> None:
         if self.document is not None:
+            before = self.document.image
             self.message.say("")
             self.document.run(command, argument)
+            if self.document.image is not before:  # undo may lead to another recording
+                self.images.set_layer(self.document.image)
 
     def _go_to(self, frame: int) -> None:
         if self.document is not None:
             self.document.view.go_to(frame)
+            focus_canvas(self._viewer)
 
     def _set_size(self, factor: float) -> None:
         if self.document is not None:
@@ -396,10 +343,7 @@ class AnnotateWidget(DockedWidget):
 
     def _show(self) -> None:
         document = self.document
-        self.pages.setCurrentIndex(0 if document is None else 1)
-        self.skeleton_page.set_has_labels(document is not None)
-        if document is not None:
-            self.panel.show_document(document)
+        self.tabs.show_document(document)
         self._show_state()
 
     def _show_state(self) -> None:
@@ -450,8 +394,3 @@ class AnnotateWidget(DockedWidget):
         if event is not None and event.type() == QEvent.Type.Close:
             keep(self._documents)
         return bool(super().eventFilter(watched, event))
-
-
-def holds_labels(layer: object) -> bool:
-    """Whether a layer is a Points layer with poses."""
-    return isinstance(layer, Points) and info_from_metadata(layer.metadata) is not None

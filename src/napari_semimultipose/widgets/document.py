@@ -20,7 +20,6 @@ from napari_semimultipose.layers.points import (
     info_from_metadata,
     poses_from_layer,
 )
-from napari_semimultipose.layers.skeletons import with_skeleton
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton
@@ -89,6 +88,7 @@ class LabelsDocument:
         self._saved_revision = store.revision
         self._mouse: MouseLabelling | None = None
         self._complain: Callable[[str], None] = lambda text: None
+        self.session.show_place = self._show_place
         self.show(image)
         self.view.frame_listeners.append(self.session.go_to)
         self.view.close_listeners.append(self._on_view_closed)
@@ -210,8 +210,21 @@ class LabelsDocument:
         return next((index for index, video in videos if shows(image, video)), None)
 
     def set_skeleton(self, skeleton: Skeleton, origin: Sequence[int | None]) -> None:
-        """Change the skeleton; see `layers.skeletons.with_skeleton`."""
-        self.store.replace(with_skeleton(self.store.snapshot(), skeleton, origin))
+        """Change the skeleton; see `layers.history.History.set_skeleton`."""
+        self.session.history.set_skeleton(skeleton, origin)
+
+    def _show_place(self, video: int, frame: int) -> None:
+        """Show a frame of any recording of the labels."""
+        if video != self.view.video:
+            images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+            known = self.store.videos[video]
+            image = next((layer for layer in images if shows(layer, known)), None)
+            if image is None:
+                place = f"frame {frame} of {known.path or known.name or 'another recording'}"
+                self._complain(f"this concerns {place}, which is not open")
+                return
+            self.show(image)
+        self.view.go_to(frame)
 
     # ------------------------------------------------------------------ input
 
@@ -244,7 +257,8 @@ class LabelsDocument:
         """Do what a key or button says, and complain if it cannot be done."""
         method = getattr(self, command, None) or getattr(self.session, command)
         try:
-            method() if argument is None else method(argument)
+            with self.view.one_refresh():
+                method() if argument is None else method(argument)
         except LabelsError as error:
             self._complain(str(error))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari.layers import Layer
+
+
+# The key of menu commands: Cmd on a Mac, Ctrl elsewhere.
+_MENU = "Meta" if sys.platform == "darwin" else "Control"
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class KeyAction:
     keys : tuple of str
         In napari's spelling, such as ``Shift-X``; the first one is shown on buttons.
     command : str
-        Name of a command of `widgets.commands.Commands`.
+        Name of a method of `widgets.document.LabelsDocument` or of its session.
     title : str
         What it does, in words for the help.
     argument : int, optional
@@ -52,12 +57,20 @@ KEYS: dict[str, tuple[KeyAction, ...]] = {
         KeyAction(("X", "Delete", "Backspace"), "delete_keypoint", "delete the selected keypoint"),
         KeyAction(("D",), "step_keypoint", "next keypoint", 1),
         KeyAction(("A",), "step_keypoint", "previous keypoint", -1),
+        KeyAction(
+            ("T",),
+            "toggle_walk",
+            "one keypoint, many frames: after a click the next frame comes",
+            1,
+        ),
+        KeyAction(("Shift-T",), "toggle_walk", "the same on the labelled frames", 2),
     ),
     "Animals": (
         KeyAction(("Enter",), "new_animal", "this animal is done: begin the next one"),
         KeyAction(("S",), "step_animal", "next animal of the frame", 1),
         KeyAction(("W",), "step_animal", "previous animal of the frame", -1),
         KeyAction(("Shift-X", "Shift-Delete"), "delete_animal", "delete the selected animal"),
+        KeyAction(("M",), "swap_sides", "swap left and right of the animal"),
         *(
             KeyAction((str(n),), "set_track", f"the animal is number {n} on all frames", n - 1)
             for n in range(1, 10)
@@ -67,9 +80,15 @@ KEYS: dict[str, tuple[KeyAction, ...]] = {
     "Frames": (
         KeyAction(("F",), "step_labelled", "next labelled frame", 1),
         KeyAction(("R",), "step_labelled", "previous labelled frame", -1),
+        KeyAction(("B",), "go_to_last_edit", "back to the frame edited last"),
+        KeyAction(("G",), "ask_frame", "go to a frame: type its number, then ⏎"),
         KeyAction(("C",), "copy_from", "copy the animals of the previous labelled frame", -1),
         KeyAction(("Shift-C",), "copy_from", "copy the animals of the next labelled frame", 1),
         KeyAction(("N",), "toggle_negative", "there is no animal on this frame"),
+    ),
+    "Undo": (
+        KeyAction((f"{_MENU}-Z",), "undo", "undo"),
+        KeyAction((f"{_MENU}-Shift-Z", f"{_MENU}-Y"), "redo", "redo"),
     ),
     "View": (
         KeyAction(("K",), "toggle_colors", "colour by keypoint or by animal"),
@@ -111,7 +130,14 @@ def unbind(layer: Layer) -> None:
 
 def readable(key: str) -> str:
     """Spell a key as it is printed on keyboards."""
-    names = {"Shift": "⇧", "Enter": "⏎", "Delete": "Del", "Backspace": "⌫", "Control": "Ctrl+"}
+    names = {
+        "Shift": "⇧",
+        "Enter": "⏎",
+        "Delete": "Del",
+        "Backspace": "⌫",
+        "Control": "Ctrl+",
+        "Meta": "⌘",
+    }
     return "".join(names.get(part, part) for part in key.split("-"))
 
 

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSlider,
+    QSpinBox,
     QSplitter,
     QToolButton,
     QVBoxLayout,
@@ -27,8 +28,9 @@ from qtpy.QtWidgets import (
 )
 from typing_extensions import override
 
-from napari_semimultipose.layers.labelling import State
 from napari_semimultipose.layers.style import animal_colors, animal_number, palette
+from napari_semimultipose.layers.target import State, Walk
+from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.keys import key_of
 from napari_semimultipose.widgets.skeleton_editor import color_icon
 
@@ -51,7 +53,14 @@ _BUTTONS = (
     ("Next animal", "new_animal", None, "This animal is done: begin the next one"),
     ("Copy last", "copy_from", -1, "Copy the animals of the previous labelled frame to this one"),
     ("No animal", "toggle_negative", None, "There is no animal on this frame: learn that as well"),
+    ("Swap sides", "swap_sides", None, "Exchange left and right of the animal"),
+    ("Last edit", "go_to_last_edit", None, "Back to the frame that was edited last"),
 )
+_WALKS = {
+    Walk.KEYPOINTS: "next keypoint",
+    Walk.FRAMES: f"same keypoint, next frame  [{key_of('toggle_walk', 1)}]",
+    Walk.LABELLED: f"same keypoint, next labelled frame  [{key_of('toggle_walk', 2)}]",
+}
 
 
 class FrameModel(QAbstractListModel):
@@ -89,6 +98,47 @@ class FrameModel(QAbstractListModel):
         return next((i for i, (f, _) in enumerate(self.frames) if f == frame), None)
 
 
+class FrameNumber(QSpinBox):
+    """The number of the frame; another one that is typed is gone to with Enter."""
+
+    chosen = Signal(int)
+    """The frame that was typed, or the one before when Escape was pressed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._frame = 0
+        self.setPrefix("frame ")
+        self.setToolTip(f"Go to a frame: type its number, then Enter [{key_of('ask_frame')}]")
+        self.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.setKeyboardTracking(False)
+        keep_wheel_for_scrolling(self)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+
+    def show_frame(self, frame: int, n_frames: int | None) -> None:
+        """Show where the viewer is; n_frames is the length of the recording, if known."""
+        self._frame = frame
+        if not self.hasFocus():
+            self.setMaximum(max(frame, (n_frames or 10**7) - 1))
+            self.setValue(frame)
+
+    def ask(self) -> None:
+        """Let the user type."""
+        self.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.selectAll()
+
+    @override
+    def keyPressEvent(self, event: Any) -> None:
+        """Go to the frame with Enter, and back to the picture with Escape."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.interpretText()
+            self.chosen.emit(self.value())
+        elif event.key() == Qt.Key.Key_Escape:
+            self.setValue(self._frame)
+            self.chosen.emit(self._frame)
+        else:
+            super().keyPressEvent(event)
+
+
 class LabelPanel(QWidget):
     """Prompt, keypoints, buttons and labelled frames of the current labels."""
 
@@ -120,6 +170,14 @@ class LabelPanel(QWidget):
         self.frames.setUniformItemSizes(True)
         self.frames.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.frames.clicked.connect(lambda i: self.frame_chosen.emit(int(i.data(_FRAME))))
+        self.walk = QComboBox(self)
+        self.walk.addItems(list(_WALKS.values()))
+        self.walk.setToolTip(
+            "What a click leads to: one keypoint can be placed on many frames in a row"
+        )
+        self.walk.activated.connect(lambda index: self.command.emit("set_walk", index))
+        self.frame = FrameNumber(self)
+        self.frame.chosen.connect(self.frame_chosen)
         self.count = QLabel(self)
         self.count.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.color_by = QComboBox(self)
@@ -136,7 +194,10 @@ class LabelPanel(QWidget):
     def _lay_out(self) -> None:
         words = QVBoxLayout()
         words.setSpacing(0)
-        words.addWidget(self.prompt)
+        line = QHBoxLayout()
+        line.addWidget(self.prompt, 1)
+        line.addWidget(self.frame)
+        words.addLayout(line)
         words.addWidget(self.detail)
         top = QHBoxLayout()
         top.addWidget(self.swatch)
@@ -183,7 +244,13 @@ class LabelPanel(QWidget):
         self.keypoints.setMinimumHeight(60)
         self.frames.setMinimumHeight(40)
 
-        self.color_by.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        after = QHBoxLayout()
+        after.addWidget(QLabel("After a click", self))
+        after.addWidget(self.walk, 1)
+        for box in (self.walk, self.color_by):
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            keep_wheel_for_scrolling(box)
+            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keys belong to the canvas
         self.size.setMinimumWidth(30)
         look = QGridLayout()
         look.setHorizontalSpacing(8)
@@ -199,6 +266,7 @@ class LabelPanel(QWidget):
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(5)
         layout.addLayout(top)
+        layout.addLayout(after)
         layout.addLayout(grid)
         layout.addWidget(split, 1)
         layout.addLayout(look)
@@ -218,6 +286,8 @@ class LabelPanel(QWidget):
             self.detail.setText(self._describe(document))
         self.prompt.setToolTip(self.prompt.text())
         self.detail.setToolTip(self.detail.text())
+        self.walk.setCurrentIndex(list(_WALKS).index(session.walk))
+        self.frame.show_frame(session.frame, session.n_frames)
         self._show_swatch(document)
         self._show_keypoints(document)
         counts = session.labelled()
@@ -230,6 +300,10 @@ class LabelPanel(QWidget):
             self.frames.setCurrentIndex(self.model.index(row))
         self.color_by.setCurrentText(document.view.style.color_by)
         self.lines.setChecked(document.view.edges_shown)
+
+    def ask_frame(self) -> None:
+        """Let the user type the number of a frame."""
+        self.frame.ask()
 
     def _describe(self, document: LabelsDocument) -> str:
         session = document.session

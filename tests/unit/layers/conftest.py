@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from napari_semimultipose.poses import Poses, Skeleton, Video
+from napari_semimultipose.layers import edits
+from napari_semimultipose.layers.store import Change, PoseStore
+from napari_semimultipose.poses import Poses, Skeleton, Video, Visibility
 
 NAMES = ("head", "thorax", "abdomen", "wingL", "wingR")
 
@@ -56,3 +58,45 @@ def assert_same(a: Poses, b: Poses) -> None:
     ):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
     np.testing.assert_array_equal(a.source[a.present], b.source[b.present])
+
+
+def one_edit(store: PoseStore, rng: np.random.Generator) -> Change:
+    """Some edit that a person could make now."""
+    video, frame = 0, int(rng.integers(0, 12))
+    point = rng.uniform(0, 100, 2)
+    k = int(rng.integers(len(store.skeleton)))
+    rows, slots, keypoints = np.nonzero(store.array("visible") > 0)
+    kind = rng.integers(9)
+    if kind == 0 or not len(rows):
+        return edits.place_keypoint(store, video, frame, None, k, point)
+    i = rng.integers(len(rows), size=int(rng.integers(1, 4)))
+    i = np.unique(i)
+    row, slot = int(rows[i[0]]), int(slots[i[0]])
+    where = rows[i], slots[i], keypoints[i]
+    if kind == 1:
+        return edits.place_keypoint(
+            store, int(store.array("video")[row]), int(store.array("frame")[row]), slot, k, point
+        )
+    if kind == 2:
+        return edits.move_keypoints(store, *where, rng.uniform(0, 100, (len(i), 2)))
+    if kind == 3:
+        return edits.remove_keypoints(store, *where)
+    if kind == 4:
+        return edits.set_visibility(store, *where, Visibility(int(rng.integers(1, 3))))
+    if kind == 5:
+        return edits.remove_animals(store, rows[i], slots[i])
+    if kind == 6:
+        return edits.copy_animals(store, row, [slot], video, frame)
+    if kind == 7:
+        if len(store.slots(store.row(video, frame))):
+            return edits.remove_animals(store, *_all_of(store, video, frame))
+        return edits.set_negative(
+            store, video, frame, not store.is_negative(store.row(video, frame))
+        )
+    return edits.set_track(store, row, slot, int(rng.integers(-1, 4)))
+
+
+def _all_of(store: PoseStore, video: int, frame: int) -> tuple[list[int], list[int]]:
+    row = store.row(video, frame)
+    slots = store.slots(row)
+    return [row] * len(slots), slots

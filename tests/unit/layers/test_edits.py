@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.poses import Poses, Skeleton, Source, Visibility
 
-from .conftest import assert_same, random_poses
+from .conftest import assert_same, one_edit, random_poses
 
 SKELETON = Skeleton(("head", "thorax", "tail"))
 
@@ -102,6 +103,49 @@ def test_a_frame_with_animals_is_not_empty():
         edits.set_negative(store_with(), 0, 0, True)
 
 
+def test_left_and_right_are_exchanged():
+    skeleton = Skeleton(("head", "wingL", "wingR"), symmetry=((1, 2),))
+    xy = np.array([[[[0.0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [np.nan, np.nan]]]])
+    visible = [[[2, 1, 2], [2, 2, 0]]]
+    store = PoseStore(Poses(skeleton, xy, [0], visible=visible, score=np.full((1, 2, 3), 0.5)))
+    edits.swap_sides(store, 0, 1)
+    edits.swap_sides(store, 0, 0)
+    poses = store.snapshot()
+    np.testing.assert_array_equal(poses.xy[0, 0], [[0, 1], [4, 5], [2, 3]])
+    np.testing.assert_array_equal(poses.xy[0, 1], [[6, 7], [np.nan, np.nan], [8, 9]])
+    assert poses.visible[0].tolist() == [[2, 2, 1], [2, 0, 2]]
+    assert poses.score[0, 1].tolist() == [0.5, 0, 0.5]
+
+
+def test_sides_can_be_exchanged_only_where_pairs_are_known():
+    with pytest.raises(LabelsError, match="no mirrored pairs"):
+        edits.swap_sides(store_with(), 0, 0)
+
+
+def test_dropped_keypoints_leave_predictions_predictions_and_no_frame_marked():
+    xy = np.full((2, 2, 3, 2), np.nan)
+    xy[0, 0], xy[0, 1, :2], xy[1, 0, 2] = 1, 2, 3
+    source = [[Source.HUMAN, Source.PREDICTED], [Source.HUMAN, Source.HUMAN]]
+    poses = Poses(SKELETON, xy, [0, 5], source=source, instance_score=np.full((2, 2), 0.5))
+    store = PoseStore(poses)
+    edits.drop_keypoints(store, [2])
+    after = store.snapshot()
+    assert after.frame.tolist() == [0]
+    assert after.source[0].tolist() == [Source.HUMAN, Source.PREDICTED]
+    assert after.instance_score[0].tolist() == [0.5, 0.5]
+    assert (after.visible[0, :, 2] == 0).all()
+    assert not store.is_negative(1)
+
+
+def test_a_change_holds_only_what_differs():
+    store = store_with()
+    change = edits.move_keypoints(store, [0], [1], [0], [[5, 5]])
+    assert set(change.after) == {"xy"}
+    again = edits.move_keypoints(store, [0], [1], [0], [[5, 5]])
+    assert again.is_empty
+    assert not change.is_empty
+
+
 def test_listeners_hear_each_change_once():
     store, heard = store_with(), []
     store.listeners.append(heard.append)
@@ -109,36 +153,6 @@ def test_listeners_hear_each_change_once():
     assert heard == [change]
     assert change.name == "delete 2 animals"
     assert store.revision == 1
-
-
-def one_edit(store: PoseStore, rng: np.random.Generator) -> edits.Change | None:
-    """Some edit that a person could make now."""
-    video, frame = 0, int(rng.integers(0, 12))
-    point = rng.uniform(0, 100, 2)
-    k = int(rng.integers(len(store.skeleton)))
-    rows, slots, keypoints = np.nonzero(store.array("visible") > 0)
-    kind = rng.integers(8)
-    if kind == 0 or not len(rows):
-        return edits.place_keypoint(store, video, frame, None, k, point)
-    i = rng.integers(len(rows), size=int(rng.integers(1, 4)))
-    i = np.unique(i)
-    row, slot = int(rows[i[0]]), int(slots[i[0]])
-    where = rows[i], slots[i], keypoints[i]
-    if kind == 1:
-        return edits.place_keypoint(
-            store, int(store.array("video")[row]), int(store.array("frame")[row]), slot, k, point
-        )
-    if kind == 2:
-        return edits.move_keypoints(store, *where, rng.uniform(0, 100, (len(i), 2)))
-    if kind == 3:
-        return edits.remove_keypoints(store, *where)
-    if kind == 4:
-        return edits.set_visibility(store, *where, Visibility(int(rng.integers(1, 3))))
-    if kind == 5:
-        return edits.remove_animals(store, rows[i], slots[i])
-    if kind == 6:
-        return edits.copy_animals(store, row, [slot], video, frame)
-    return edits.set_track(store, row, slot, int(rng.integers(-1, 4)))
 
 
 @given(random_poses(), st.integers(0, 2**32 - 1), st.integers(1, 40))

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.layers.labelling import LabelSession, State, Target
+from napari_semimultipose.layers.labelling import LabelSession
 from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.layers.target import State, Target, Walk
 from napari_semimultipose.layers.view import Key
 from napari_semimultipose.poses import Poses, Skeleton, Source, Visibility
+
+from .conftest import assert_same
 
 SKELETON = Skeleton(("head", "thorax", "tail"))
 
@@ -254,3 +261,238 @@ def test_a_skeleton_of_one_keypoint_makes_an_animal_of_each_click():
     for i in range(3):
         session.click((i, i))
     assert len(session.slots) == 3
+
+
+# ------------------------------------------------------------------ undo, redo
+
+
+def test_undoing_a_click_asks_for_its_keypoint_again(session):
+    label(session, 0)
+    session.undo()
+    assert session.target == Target(0, 2)
+    assert not session.moves
+    session.undo()
+    session.undo()
+    assert session.target == Target(None, 0)
+    assert session.slots == []
+    with pytest.raises(LabelsError, match="nothing to undo"):
+        session.undo()
+    session.redo()
+    assert session.selected == Key(0, 0, 0)
+    assert session.target == Target(0, 1)
+    session.click((9, 9))
+    with pytest.raises(LabelsError, match="nothing to redo"):
+        session.redo()
+
+
+def test_undo_shows_the_frame_where_it_happened(session):
+    label(session, 3, n=2)
+    label(session, 8)
+    session.go_to(20)
+    session.undo()
+    assert session.frame == 8
+    for _ in range(2):
+        session.undo()
+    assert session.frame == 8
+    session.undo()
+    assert session.frame == 3
+    assert session.target == Target(1, 2)
+    session.redo()
+    assert session.selected == Key(0, 1, 2)
+    session.redo()
+    assert session.frame == 8
+
+
+def test_a_moved_keypoint_is_selected_where_it_was(session):
+    label(session, 0)
+    session.move(Key(0, 0, 1), (50, 50))
+    session.undo()
+    assert positions(session)[0][1] == [1, 0]
+    assert session.selected == Key(0, 0, 1)
+
+
+def test_a_deleted_animal_comes_back_and_is_gone_on_with(session):
+    label(session, 0)
+    session.click((5, 5))
+    session.delete_animal()
+    session.undo()
+    assert session.target == Target(1, 1)
+    session.redo()
+    assert session.target == Target()
+    assert session.slots == [0]
+
+
+def test_the_frame_edited_last_is_found_again(session):
+    with pytest.raises(LabelsError, match="no other frame"):
+        session.go_to_last_edit()
+    label(session, 3)
+    label(session, 8)
+    session.go_to(20)
+    session.go_to_last_edit()
+    assert session.frame == 8
+    session.go_to_last_edit()
+    assert session.frame == 3
+    session.go_to_last_edit()
+    assert session.frame == 8
+
+
+# ------------------------------------------------------- sides, many frames
+
+
+def test_sides_are_swapped_with_what_was_skipped():
+    skeleton = Skeleton(("head", "wingL", "wingR"), symmetry=((1, 2),))
+    session = LabelSession(PoseStore(Poses.empty(skeleton)))
+    session.click((0, 0))
+    session.skip()
+    session.click((2, 2))
+    session.select(Key(0, 0, 0))
+    session.swap_sides()
+    assert session.states() == [State.VISIBLE, State.VISIBLE, State.SKIPPED]
+    assert positions(session)[0][1] == [2, 2]
+    session.undo()
+    assert session.store.array("visible")[0, 0].tolist() == [2, 0, 2]
+
+
+def test_one_keypoint_on_many_frames(session):
+    session.go_to(46)
+    session.choose_keypoint(1)
+    session.toggle_walk(1)
+    assert session.walk is Walk.FRAMES
+    for x in range(5):
+        session.click((x, x))
+    assert session.frame == 49  # the last one
+    assert session.labelled() == {46: 1, 47: 1, 48: 1, 49: 1}
+    assert positions(session)[0][1] == [4, 4]  # the last click moved it
+    session.go_to(46)
+    assert session.target == Target(0, 1)
+    assert session.selected == Key(session.row, 0, 1)
+    session.step_keypoint(1)
+    session.click((60, 60))
+    assert (session.frame, session.target) == (47, Target(0, 2))
+    session.toggle_walk(1)
+    assert session.walk is Walk.KEYPOINTS
+
+
+def test_on_the_labelled_frames_only(session):
+    for frame in (3, 8, 20):
+        label(session, frame)
+    session.go_to(30)
+    session.toggle_negative()
+    session.go_to(3)
+    session.step_animal(1)
+    session.choose_keypoint(1)
+    session.toggle_walk(2)
+    for _ in range(2):
+        session.click((50, 50))
+    assert (session.frame, session.target) == (20, Target(0, 1))
+    session.click((50, 50))
+    assert session.frame == 20
+    assert [session.store.array("xy")[r, 0, 1, 0] for r in range(3)] == [50, 50, 50]
+
+
+def test_the_walk_keeps_to_its_animal(session):
+    """By its track, and without a track by its place among the others without one."""
+    label(session, 0, n=2)
+    session.select(Key(0, 1, 0))
+    session.set_track(7)
+    label(session, 1)
+    label(session, 2, n=2)
+    session.select(Key(session.row, 0, 0))
+    session.set_track(7)
+    session.go_to(0)
+    session.select(Key(0, 1, 0))
+    session.toggle_walk(1)
+    session.click((90, 90))
+    assert (session.frame, session.target) == (1, Target(None, 0))
+    session.click((91, 91))
+    assert session.store.array("track")[1].tolist() == [-1, 7]
+    assert session.target == Target(0, 0)
+    session.undo()  # the animal and its number at once
+    assert session.store.array("track")[1].tolist() == [-1, -1]
+    assert (session.frame, session.slots) == (1, [0])
+    session.go_to(0)
+    session.select(Key(0, 0, 0))
+    session.click((1, 1))
+    session.click((2, 2))
+    assert (session.frame, session.target.slot) == (2, 1)
+
+
+def test_skipping_goes_on_as_well(session):
+    session.toggle_walk(1)
+    session.skip()
+    assert session.frame == 1
+    assert session.store.snapshot().n_instances == 0
+
+
+def test_the_animal_of_the_walk_is_found_again_behind_frames_without_it(session):
+    label(session, 0, n=2)
+    label(session, 5, n=2)
+    session.go_to(0)
+    session.select(Key(0, 1, 2))
+    session.toggle_walk(1)
+    session.go_to(3)
+    assert session.target == Target(None, 2)
+    session.go_to(5)
+    assert session.target == Target(1, 2)
+
+
+def anything(session, rng):
+    """Do something that a click or key does."""
+    k = int(rng.integers(len(session.store.skeleton)))
+    keys = (
+        np.argwhere(session.store.array("visible")[session.row] > 0)
+        if session.row is not None
+        else []
+    )
+    actions = [
+        lambda: session.click(rng.uniform(0, 90, 2), Visibility(int(rng.integers(1, 3)))),
+        lambda: session.click(rng.uniform(0, 90, 2)),
+        lambda: session.go_to(int(rng.integers(6))),
+        lambda: session.choose_keypoint(k),
+        lambda: session.step_animal(int(rng.choice([-1, 1]))),
+        lambda: session.set_track(int(rng.integers(-1, 3))),
+        lambda: session.copy_from_neighbour(int(rng.choice([-1, 1]))),
+        lambda: session.toggle_walk(int(rng.integers(3))),
+        lambda: session.set_walk(0),
+        session.new_animal,
+        session.skip,
+        session.toggle_occluded,
+        session.delete_keypoint,
+        session.delete_animal,
+        session.swap_sides,
+        session.toggle_negative,
+        session.go_to_last_edit,
+        session.undo,
+        session.redo,
+    ]
+    if len(keys):
+        slot, keypoint = keys[rng.integers(len(keys))].tolist()
+        key = Key(session.row, slot, keypoint)
+        actions += [
+            lambda: session.select(key),
+            lambda: session.move(key, rng.uniform(0, 90, 2)),
+        ]
+    with suppress(LabelsError):
+        actions[rng.integers(len(actions))]()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 80))
+@settings(deadline=None)
+def test_whatever_was_done_is_undone_and_done_again(seed, n):
+    rng = np.random.default_rng(seed)
+    skeleton = Skeleton(("head", "wingL", "wingR"), symmetry=((1, 2),))
+    start = Poses(skeleton, rng.uniform(0, 90, (2, 2, 3, 2)), [1, 4], track=[[0, 1], [-1, 0]])
+    session = LabelSession(PoseStore(start))
+    for _ in range(n):
+        anything(session, rng)
+    with suppress(LabelsError):
+        while True:
+            session.redo()
+    end = session.store.snapshot()
+    for _ in range(len(session.history)):
+        session.undo()
+    assert_same(session.store.snapshot(), start)
+    with suppress(LabelsError):
+        while True:
+            session.redo()
+    assert_same(session.store.snapshot(), end)

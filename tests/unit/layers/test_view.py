@@ -264,3 +264,22 @@ def test_points_grow_with_the_first_animals_and_stay_then(viewer):
     assert sizes[1] > sizes[0]
     assert (view.points.size == sizes[1]).all()
     assert view.vectors.edge_width == view.style.edge_width_px
+
+
+def test_several_changes_are_shown_at_once(viewer):
+    store = PoseStore(make_poses(5))
+    view = PoseView(viewer, store)
+    drawn = []
+    view.points.events.set_data.connect(lambda: drawn.append(1))
+    with view.one_refresh():
+        edits.place_keypoint(store, 0, 0, 0, 1, (3, 4))
+        with view.one_refresh():
+            edits.place_keypoint(store, 0, 0, 1, 1, (5, 6))
+        view.mark(Key(0, 1, 1), 1)
+        assert drawn == []
+    assert drawn == [1]
+    assert {(3.0, 4.0), (5.0, 6.0)} <= shown(view)
+    chosen = (view._keys == [0, 1, 1]).all(1)
+    assert view.points.border_width[chosen] > view.points.border_width[~chosen].max()
+    edits.remove_animals(store, [0], [0])
+    assert shown(view) == expected(store.snapshot(), 0)

@@ -1,0 +1,72 @@
+"""Labels from a file, in a viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.widgets.document import LabelsDocument, free_layer_name
+from napari_semimultipose.widgets.recordings import choose, find_recording
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+
+def open_document(viewer: napari.Viewer, path: Path, image: Image | None) -> LabelsDocument:
+    """Open a labels file or project folder, with its recording if that is found.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    path : path
+    image : Image layer or None
+        The recording that the user has chosen; it comes first among those that fit.
+
+    Raises
+    ------
+    SemiMultiPoseError
+        When the labels or their recording cannot be read, or the recording is not found.
+    """
+    from napari_semimultipose.io.labels import read_poses
+
+    poses, video, image = find_recording(viewer, read_poses(path), path, image)
+    name = free_layer_name(viewer, path.stem)
+    return LabelsDocument(viewer, PoseStore(poses), image, video, name=name, path=path)
+
+
+def restore_document(
+    viewer: napari.Viewer, path: Path, image: Image | None, file: Path | None
+) -> LabelsDocument:
+    """Go on with labels from an autosave file.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    path : path
+        The autosave file.
+    image : Image layer or None
+        The recording.
+    file : path or None
+        The labels file to which they belong, if there is one.
+
+    Raises
+    ------
+    SemiMultiPoseError
+        When the labels cannot be read, or are not those of the recording.
+    """
+    from napari_semimultipose.io.labels import read_poses
+
+    poses = read_poses(path)
+    found = choose(poses, [image] if image is not None else [])
+    if found is None and image is not None and len(poses.videos) == 1:
+        found = poses, 0, image
+    if found is None:
+        raise LabelsError("open the recording of these labels first")
+    poses, video, image = found
+    name = free_layer_name(viewer, "labels")
+    document = LabelsDocument(viewer, PoseStore(poses), image, video, name=name, path=file)
+    document.restored_from(path)
+    return document
