@@ -142,6 +142,11 @@ class _Places:
         after[row, self._slot[who, row]] = self._identity[who]
         surplus = self._surplus()
         row, slot = np.nonzero(surplus | (self._present & (after != self._track)))
+        if not len(row):
+            raise LabelsError(
+                "there is nothing to change: no pose is too many, and none can be a missing animal; "
+                "label what is missing, or call it fine"
+            )
         gone = surplus[row, slot]
         place = self._rows[row]
         if not gone.any():

@@ -1,0 +1,68 @@
+"""Poses that are being reviewed: their table, their layers, and what was done to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Points, Tracks, Vectors
+
+from napari_semimultipose.layers.geometry import n_frames
+from napari_semimultipose.layers.points import METADATA_KEY, info_from_metadata, poses_from_layer
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.layers.view import PoseView
+from napari_semimultipose.widgets.layer_frames import holds_poses, is_frames, is_points
+from napari_semimultipose.widgets.recordings import image_of
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image, Layer
+
+
+def can_be_reviewed(layer: Layer) -> bool:
+    """Whether a layer holds poses."""
+    return is_points(layer) and holds_poses(layer)
+
+
+def layers_of(viewer: napari.Viewer, points: Points) -> PredictionLayers:
+    """Return the layers that show the poses of a Points layer, made to follow edits if need be.
+
+    A layer that holds all its points becomes a window that shows those near the current frame.
+
+    Raises
+    ------
+    LabelsError
+        When the points form no animals.
+    """
+    known = PredictionLayers.of(points)
+    if known is not None:
+        return known
+    info = info_from_metadata(points.metadata)
+    view = PoseView.of(points)
+    video = 0 if info is None else info.video
+    if info is not None and info.store is not None and view is not None:
+        return PredictionLayers(viewer, info.store, video=video, image=view.image, points=points)
+    poses = poses_from_layer(points)
+    _remove_still(viewer, points)
+    return PredictionLayers(
+        viewer, poses, video=video, image=_recording_of(viewer, points), points=points
+    )
+
+
+def _recording_of(viewer: napari.Viewer, points: Points) -> Image | None:
+    """Return the recording of poses; the only stack there is, when none has the right name."""
+    image = image_of(viewer, points)
+    if image is not None:
+        return image
+    stacks = [layer for layer in viewer.layers if is_frames(layer) and n_frames(layer) > 1]
+    return stacks[0] if len(stacks) == 1 else None
+
+
+def _remove_still(viewer: napari.Viewer, points: Points) -> None:
+    """Remove lines and paths that a reader drew for the points: they would not follow the edits."""
+    names: dict[str, type[Layer]] = {"skeleton": Vectors, "tracks": Tracks}
+    for ending, kind in names.items():
+        layer = next((x for x in viewer.layers if x.name == f"{points.name} {ending}"), None)
+        if not isinstance(layer, kind):
+            continue
+        if kind is Tracks or layer.metadata.get(METADATA_KEY) == "skeleton":
+            viewer.layers.remove(layer)
