@@ -75,6 +75,11 @@ class Problem:
     text: str
     onward: bool = False
 
+    @property
+    def key(self) -> tuple[str, int, tuple[int, ...]]:
+        """What the problem is recognised by when it is found again."""
+        return self.kind.value, self.row, self.slots
+
 
 def find_problems(
     poses: Poses,

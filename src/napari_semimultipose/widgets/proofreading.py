@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari.layers import Points, Tracks, Vectors
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
 
 from napari_semimultipose.layers.geometry import n_frames
 from napari_semimultipose.layers.points import METADATA_KEY, info_from_metadata, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.layers.view import PoseView
+from napari_semimultipose.poses import Poses
 from napari_semimultipose.widgets.layer_frames import holds_poses, is_frames, is_points
 from napari_semimultipose.widgets.recordings import image_of
 
@@ -21,6 +26,18 @@ if TYPE_CHECKING:
 def can_be_reviewed(layer: Layer) -> bool:
     """Whether a layer holds poses."""
     return is_points(layer) and holds_poses(layer)
+
+
+def later(action: Callable[[], None], parent: QWidget) -> QTimer:
+    """Return a timer that does something once what is happening now is over.
+
+    A layer that has just come may still be on its way to become a window into a table.
+    """
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(0)
+    timer.timeout.connect(action)
+    return timer
 
 
 def layers_of(viewer: napari.Viewer, points: Points) -> PredictionLayers:
@@ -46,6 +63,20 @@ def layers_of(viewer: napari.Viewer, points: Points) -> PredictionLayers:
     return PredictionLayers(
         viewer, poses, video=video, image=_recording_of(viewer, points), points=points
     )
+
+
+def other_labels(viewer: napari.Viewer, store: PoseStore) -> list[Poses | PoseStore]:
+    """Return copies of the poses in other layers that have the keypoints of a store."""
+    out: list[Poses | PoseStore] = []
+    for layer in viewer.layers:
+        info = info_from_metadata(layer.metadata) if can_be_reviewed(layer) else None
+        if info is None or info.skeleton.keypoints != store.skeleton.keypoints:
+            continue
+        if info.store is None:
+            out.append(poses_from_layer(layer))
+        elif info.store is not store:
+            out.append(info.store.copy())
+    return out
 
 
 def _recording_of(viewer: napari.Viewer, points: Points) -> Image | None:

@@ -14,21 +14,24 @@ from typing_extensions import override
 
 from napari_semimultipose.config import ReviewConfig
 from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
-from napari_semimultipose.labeling.problems import Kind, Problem
+from napari_semimultipose.labeling.problems import Problem
 from napari_semimultipose.layers.canvas import camera_of
-from napari_semimultipose.layers.points import info_from_metadata, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.undo import UndoStack
-from napari_semimultipose.poses import Poses
-from napari_semimultipose.tracking import counting, repair
+from napari_semimultipose.tracking import repair
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.choosers import plain_viewer, scrollable
-from napari_semimultipose.widgets.identity_panel import NEW
+from napari_semimultipose.widgets.identity_changes import IdentityChanges
 from napari_semimultipose.widgets.jobs import Saved, saving_events
 from napari_semimultipose.widgets.predict import file_filter
 from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
-from napari_semimultipose.widgets.proofreading import can_be_reviewed, layers_of
+from napari_semimultipose.widgets.proofreading import (
+    can_be_reviewed,
+    later,
+    layers_of,
+    other_labels,
+)
 from napari_semimultipose.widgets.review_form import ReviewForm
 from napari_semimultipose.widgets.review_jobs import Found, finding_events
 from napari_semimultipose.widgets.review_keys import KEYS, KeyAction, bind, unbind
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 class ReviewWidget(WorkWidget):
     """Dock widget for proofreading predictions.
 
-    The commands of `widgets.review_keys.KEYS` are methods of this class.
+    The commands of `widgets.review_keys.KEYS` are methods of this class or of `IdentityChanges`.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ class ReviewWidget(WorkWidget):
         self.steps: UndoStack | None = None
         self._keys_before: dict[Any, Any] = {}
         self._found = ReviewConfig()
-        self._fine: set[tuple[Kind, int, tuple[int, ...]]] = set()
+        self._fine: set[tuple[str, int, tuple[int, ...]]] = set()
         self._repaired: list[tuple[Change, Problem]] = []
         self._clicked: tuple[int, int] | None = None
         self._saved_revision: int | None = None
@@ -72,13 +75,14 @@ class ReviewWidget(WorkWidget):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(30)
+        self._later = later(self._on_layer, self)
         self._connect()
         self._choose_first()
         self._on_layer()
 
     def _connect(self) -> None:
         form = self.form
-        form.layer_box.layer_changed.connect(self._on_layer)
+        form.layer_box.layer_changed.connect(self._later.start)
         form.find_button.clicked.connect(lambda: self.find())
         form.table.chosen.connect(self._on_problem)
         form.command.connect(self.run)
@@ -172,25 +176,10 @@ class ReviewWidget(WorkWidget):
     def _start(self) -> None:
         store, video = self._need()
         config = self.form.config()
-        copy, others = store.copy(), self._other_labels(store)
+        copy, others = store.copy(), other_labels(self._viewer, store)
         self.form.status.setText("Looking for problems…")
         self.runner.start(lambda should_stop: finding_events(copy, config, video, others))
         self._show()
-
-    def _other_labels(self, store: PoseStore) -> list[Poses | PoseStore]:
-        """Labels in other layers, with the same keypoints, that show usual shapes."""
-        out: list[Poses | PoseStore] = []
-        for layer in self._viewer.layers:
-            if not can_be_reviewed(layer):
-                continue
-            info = info_from_metadata(layer.metadata)
-            if info is None or info.skeleton.keypoints != store.skeleton.keypoints:
-                continue
-            if info.store is None:
-                out.append(poses_from_layer(layer))
-            elif info.store is not store:
-                out.append(info.store.copy())
-        return out
 
     def _on_events(self, events: list[Any]) -> None:
         for event in events:
@@ -207,7 +196,7 @@ class ReviewWidget(WorkWidget):
         self._found = found.config
         self._repaired.clear()
         self.form.table.model.names = self._names
-        fine = [_identity(problem) in self._fine for problem in found.problems]
+        fine = [problem.key in self._fine for problem in found.problems]
         self.form.table.set_problems(found.problems, fine)
         n = len(found.problems)
         compared = f"; shapes compared with {found.n_labelled} labels" if found.n_labelled else ""
@@ -258,10 +247,10 @@ class ReviewWidget(WorkWidget):
         index, problem = self._problem()
         model = self.form.table.model
         if model.state(index) == FINE:
-            self._fine.discard(_identity(problem))
+            self._fine.discard(problem.key)
             model.set_state(index, OPEN)
         else:
-            self._fine.add(_identity(problem))
+            self._fine.add(problem.key)
             model.set_state(index, FINE)
             self.next_problem(1)
         self._show()
@@ -278,69 +267,11 @@ class ReviewWidget(WorkWidget):
 
     # ------------------------------------------------------------------ repairs
 
-    def swap(self) -> None:
-        """Exchange the two animals on the chosen frames."""
+    def _repair_identity(self, command: str) -> None:
+        """Do what a button of the identities says."""
         store, video = self._need()
-        a, b = self.form.identities.animals()
-        self._apply(repair.swap(store, a, b, *self.form.identities.span(self._here), video=video))
-
-    def assign(self) -> None:
-        """Call the first animal the second one on the chosen frames."""
-        store, video = self._need()
-        a, b = self.form.identities.animals()
-        track = repair.new_track(store) if b == NEW else b
-        span = self.form.identities.span(self._here)
-        if a >= 0 and track >= 0 and span.last is not None and span.last > span.first:
-            self._apply(repair.swap(store, a, track, *span, video=video))
-            return
-        row = store.row(video, span.first)
-        slots = [s for s in store.slots(row) if store.array("track")[row, s] == a]
-        if self._clicked is not None and self._clicked[0] == row and self._clicked[1] in slots:
-            slots = [self._clicked[1]]
-        if row is None or not slots:
-            raise LabelsError("the first animal is not on this frame: click on it")
-        if len(slots) > 1:
-            raise LabelsError("several animals of this frame have no identity: click on one")
-        self._apply(repair.assign(store, row, slots[0], track, onward=span.last is None))
-
-    def merge(self) -> None:
-        """Make the second animal the first one."""
-        store, video = self._need()
-        self._apply(repair.merge(store, *self.form.identities.animals(), video=video))
-
-    def split(self) -> None:
-        """Let the first animal be a new one from this frame on."""
-        store, video = self._need()
-        self._apply(repair.split(store, self.form.identities.animals()[0], self._here, video))
-
-    def delete(self) -> None:
-        """Delete the poses of the first animal on the chosen frames."""
-        store, video = self._need()
-        track = self.form.identities.animals()[0]
-        span = self.form.identities.span(self._here)
-        if track < 0:
-            row = store.row(video, self._here)
-            if self._clicked is None or self._clicked[0] != row:
-                raise LabelsError("click on the animal to delete, or choose it")
-            self._apply(repair.delete_pose(store, *self._clicked))
-        else:
-            self._apply(repair.delete(store, track, *span, video=video))
-
-    def interpolate(self) -> None:
-        """Replace the poses of the first animal on the chosen frames by lines."""
-        store, video = self._need()
-        span = self.form.identities.span(self._here)
-        if span.last is None:
-            raise LabelsError("choose the frames to interpolate: poses after them are needed")
-        track = self.form.identities.animals()[0]
-        self._apply(repair.interpolate(store, track, span.first, span.last, video))
-
-    def fix_count(self) -> None:
-        """Leave no more than a known number of animals on the chosen frames."""
-        store, video = self._need()
-        panel = self.form.identities
-        span = panel.span(self._here)
-        self._apply(counting.fix_count(store, panel.count.value(), *span, video=video))
+        changes = IdentityChanges(store, video, self.form.identities, self._here, self._clicked)
+        self._apply(getattr(changes, command)())
 
     def _apply(self, change: Change) -> None:
         store, _ = self._need()
@@ -399,9 +330,12 @@ class ReviewWidget(WorkWidget):
 
     def run(self, command: str, argument: int | None = None) -> None:
         """Do what a key or button says, and say why if it cannot be done."""
-        method = getattr(self, command)
         self.form.message.say("")
-        self._try(method if argument is None else lambda: method(argument))
+        if hasattr(IdentityChanges, command):
+            self._try(lambda: self._repair_identity(command))
+        else:
+            method = getattr(self, command)
+            self._try(method if argument is None else lambda: method(argument))
 
     def _try(self, action: Callable[[], Any]) -> None:
         try:
@@ -460,8 +394,3 @@ class ReviewWidget(WorkWidget):
             problem = self.form.table.model.problems[index]
             text = usual_repair(store, problem, self._found.animals, video).text
         self.form.show_state(busy=self.runner.running, saving=self.saver.running, problem=text)
-
-
-def _identity(problem: Problem) -> tuple[Kind, int, tuple[int, ...]]:
-    """Return what a problem is recognised by when it is found again."""
-    return problem.kind, problem.row, problem.slots

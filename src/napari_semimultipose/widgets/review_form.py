@@ -105,6 +105,7 @@ class ReviewForm(QWidget):
         )
         layout.addWidget(self.limits)
         layout.addWidget(self.status)
+        layout.addWidget(self.message)
         layout.addWidget(self.table, 1)
         layout.addLayout(
             _row(
@@ -124,7 +125,6 @@ class ReviewForm(QWidget):
                 (self.plot_button, 1),
             )
         )
-        layout.addWidget(self.message)
         layout.addWidget(self.help)
 
     # ----------------------------------------------------------------- content

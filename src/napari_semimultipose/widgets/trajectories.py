@@ -31,7 +31,7 @@ from napari_semimultipose.tracking.trajectories import QUANTITIES, Trajectory, t
 from napari_semimultipose.widgets.choosers import LayerBox, plain_viewer, plot_colors
 from napari_semimultipose.widgets.docks import move_to_bottom
 from napari_semimultipose.widgets.plots import Legend, PlotColors
-from napari_semimultipose.widgets.proofreading import can_be_reviewed, layers_of
+from napari_semimultipose.widgets.proofreading import can_be_reviewed, later, layers_of
 from napari_semimultipose.widgets.worker import DockedWidget
 
 if TYPE_CHECKING:
@@ -214,6 +214,7 @@ class TrajectoriesWidget(DockedWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(50)
         self._soon.timeout.connect(self.redraw)
+        self._later = later(self._on_layer, self)
         self._lay_out()
         self._connect()
         active = viewer.layers.selection.active
@@ -245,13 +246,14 @@ class TrajectoriesWidget(DockedWidget):
         layout.setSpacing(2)
         layout.addLayout(row)
         layout.addWidget(self.plot, 1)
+        layout.setSizeConstraint(QVBoxLayout.SizeConstraint.SetNoConstraint)
         self.plot.setToolTip(
             "Click or drag the line to go to a frame; the wheel zooms, a drag moves along the time"
         )
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
     def _connect(self) -> None:
-        self.layer_box.layer_changed.connect(self._on_layer)
+        self.layer_box.layer_changed.connect(self._later.start)
         self.keypoint.currentIndexChanged.connect(lambda _: self.redraw())
         self.all_button.clicked.connect(self.plot.show_all)
         for button in self.quantities.values():
@@ -262,8 +264,13 @@ class TrajectoriesWidget(DockedWidget):
 
     @override
     def sizeHint(self) -> QSize:
-        """Be wide and low."""
-        return QSize(900, HEIGHT)
+        """Be low."""
+        return QSize(350, HEIGHT)  # at first it lies beside the picture, which must not shrink
+
+    @override
+    def minimumSizeHint(self) -> QSize:
+        """Be narrow if need be: beside the picture, before the dock moves below it."""
+        return QSize(200, 120)
 
     @override
     def showEvent(self, event: Any) -> None:
