@@ -143,7 +143,7 @@ def test_a_long_recording_is_thinned_out_by_the_plot(widget, layers):
     widget.redraw()
     process_events()
     x, y = widget.plot._curves["x", 0].getData()
-    assert len(x) < n / 10
+    assert len(x) < n / 4
     assert y.max() >= xy[50_000, 0, :, 0].mean() - 1e-6
     widget.plot.zoom_to(500, 600)
     process_events()

@@ -80,7 +80,7 @@ class _Places:
         row, slot = np.nonzero(~self._present)  # who has an identity is there
         self._present[row, slot] = (array_of(table, "visible")[rows[row], slot] > 0).any(-1)
         self._slot = np.full((len(identity), len(rows)), -1, np.int64)
-        self._left = self._present.copy()  # not yet given to an animal
+        self._left: NDArray[np.bool_] = self._present.copy()  # not yet given to an animal
         for i, track in enumerate(identity.tolist()):
             row, slot = np.nonzero(self._track == track)
             self._slot[i, row] = slot

@@ -24,6 +24,7 @@ from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.choosers import plain_viewer, scrollable
 from napari_semimultipose.widgets.identity_changes import IdentityChanges
 from napari_semimultipose.widgets.jobs import Saved, saving_events
+from napari_semimultipose.widgets.keys import KeyAction
 from napari_semimultipose.widgets.predict import file_filter
 from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
 from napari_semimultipose.widgets.proofreading import (
@@ -34,7 +35,7 @@ from napari_semimultipose.widgets.proofreading import (
 )
 from napari_semimultipose.widgets.review_form import ReviewForm
 from napari_semimultipose.widgets.review_jobs import Found, finding_events
-from napari_semimultipose.widgets.review_keys import KEYS, KeyAction, bind, unbind
+from napari_semimultipose.widgets.review_keys import KEYS, bind, unbind
 from napari_semimultipose.widgets.usual_repairs import tracks_now, usual_repair
 from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
 

@@ -372,9 +372,10 @@ def open_trajectories(viewer: napari.Viewer) -> TrajectoriesWidget:
                 dock.show()
                 dock.raise_()
             return widget
-    plugins = PluginManager.instance()
+    plugins, made = PluginManager.instance(), None
     if PLUGIN in plugins and not plugins.is_disabled(PLUGIN):
         _, made = viewer.window.add_plugin_dock_widget(PLUGIN, "Trajectories")
+    if isinstance(made, TrajectoriesWidget):
         return made
     made = TrajectoriesWidget(viewer)
     viewer.window.add_dock_widget(made, name="Trajectories", area="bottom")
