@@ -110,7 +110,7 @@ class _Places:
 
     def fill_gaps(self) -> None:
         """Let single poses that are left be a missing animal that should be near."""
-        missing = (self._slot < 0).any(0)
+        missing: NDArray[np.bool_] = np.asarray((self._slot < 0).any(0))
         row, slot = np.nonzero(self._left & missing[:, None])
         if not len(row):
             return
