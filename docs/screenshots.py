@@ -3,7 +3,8 @@
     semimultipose demo --headless --out DEMO
     xvfb-run -a -s "-screen 0 1400x900x24" python docs/screenshots.py DEMO [--minutes 1.5]
 
-Writes ``annotate.png``, ``train.png``, ``predict.png`` and ``result.png`` to ``docs/images``.
+Writes ``annotate.png``, ``train.png``, ``predict.png``, ``result.png`` and ``review.png`` to ``docs/images``. Without
+a demo only those are taken that need none.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ import argparse
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import napari
+import numpy as np
 from qtpy.QtCore import QEventLoop, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_semimultipose.io.sample import SyntheticRecording
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.poses import Poses, Source, Video
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.predict import PredictWidget
+from napari_semimultipose.widgets.review import ReviewWidget
 from napari_semimultipose.widgets.train import TrainWidget
 
 IMAGES = Path(__file__).parent / "images"
@@ -103,15 +110,60 @@ def predict(demo: Path) -> None:
         viewer.close()
 
 
+def with_mistakes() -> tuple[np.ndarray, Poses]:
+    """A recording, and its true poses with a swap, a leap, a gap and doubts."""
+    recording = SyntheticRecording(400, animals=3, seed=3, missing=0)
+    truth = recording.poses(Video("beetles"))
+    rng = np.random.default_rng(0)
+    xy, track = truth.xy.copy(), truth.track.copy()
+    score = 0.7 + 0.05 * rng.standard_normal(truth.instance_score.shape)
+    xy[40:43, 2] += 60
+    xy[220:224, 0] = np.nan
+    track[150:] = np.array([1, 0, 2])[track[150:]]
+    score[300:306, 1] = 0.15
+    poses = replace(
+        truth,
+        xy=xy,
+        track=track,
+        instance_score=score,
+        score=np.clip(0.7 + 0.05 * rng.standard_normal(truth.score.shape), 0, 1),
+        source=np.full(truth.source.shape, Source.PREDICTED),
+        track_names=(),
+    )
+    return recording[:], poses
+
+
+def review() -> None:
+    viewer = window()
+    viewer.window._qt_window.resize(1400, 900)
+    frames, poses = with_mistakes()
+    image = viewer.add_image(frames, rgb=True, contrast_limits=(0, 255), name="beetles")
+    PredictionLayers(viewer, poses, name="beetles poses", image=image)
+    widget = ReviewWidget(viewer)
+    dock(viewer, widget, "Review")
+    widget.form.animals.setValue(3)
+    widget.show_plot()
+    widget.find()
+    while widget.runner.running:
+        spin(0.2)
+    widget.next_problem(1)
+    spin(0.5)
+    viewer.reset_view()
+    shot(viewer, "review")
+    viewer.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("demo", type=Path)
+    parser.add_argument("demo", type=Path, nargs="?")
     parser.add_argument("--minutes", type=float, default=1.5)
     given = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
     annotate()
-    predict(given.demo)
-    train(given.demo, given.minutes)
+    review()
+    if given.demo is not None:
+        predict(given.demo)
+        train(given.demo, given.minutes)
 
 
 if __name__ == "__main__":

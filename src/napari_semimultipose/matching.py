@@ -25,6 +25,15 @@ def present_keypoints(xy: ArrayLike) -> BoolArray:
     return np.isfinite(points[..., 0]) & np.isfinite(points[..., 1])
 
 
+def pose_centers(xy: ArrayLike) -> FloatArray:
+    """Mean [..., 2] in px of the present keypoints of poses [..., K, 2]; NaN where there is none."""
+    points = np.asarray(xy, dtype=np.float64)
+    seen = present_keypoints(points)
+    count = seen.sum(-1, dtype=np.float64)
+    total = np.where(seen[..., None], points, 0.0).sum(-2)
+    return np.asarray(total / np.where(count > 0, count, np.nan)[..., None])
+
+
 def pose_area(xy: ArrayLike, margin_px: float = 0.0) -> FloatArray:
     """Area of the box around the present keypoints, the size that OKS is scaled with.
 

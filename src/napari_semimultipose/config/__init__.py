@@ -13,7 +13,12 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from napari_semimultipose.config.applying import EvaluateConfig, PredictConfig, TrackConfig
+from napari_semimultipose.config.applying import (
+    EvaluateConfig,
+    PredictConfig,
+    ReviewConfig,
+    TrackConfig,
+)
 from napari_semimultipose.config.base import Settings
 from napari_semimultipose.config.learning import (
     AugmentConfig,
@@ -34,6 +39,7 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "PredictConfig",
+    "ReviewConfig",
     "Settings",
     "TrackConfig",
     "TrainConfig",

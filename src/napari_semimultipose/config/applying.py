@@ -41,6 +41,41 @@ class TrackConfig(Settings):
     )
 
 
+class ReviewConfig(Settings):
+    """What counts as a problem of predicted poses."""
+
+    animals: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Number of animals on every frame, if it is fixed; 0: unknown, nobody is missing",
+    )
+    confidence: Fraction = Field(
+        0.5,
+        title="Low confidence",
+        description="An animal whose confidence is below this share of what is usual is a problem",
+    )
+    jump: Annotated[float, Field(ge=1)] = Field(
+        3.0,
+        title="Jump",
+        description="A movement is a jump when it is so many times as fast as 95 % of all movements",
+    )
+    swap: Fraction = Field(
+        0.5,
+        title="Swapped places",
+        description="Two animals are suspected to be swapped when exchanging them would shorten "
+        "their ways to this share or less",
+    )
+    shape: Annotated[float, Field(ge=1)] = Field(
+        1.5,
+        title="Unusual shape",
+        description="A pose is unusual when a part is so many times as long as it usually gets",
+    )
+    merge_frames: Annotated[int, Field(ge=0)] = Field(
+        10,
+        title="One problem within",
+        description="Problems of one kind and animal with at most so many frames between are one",
+    )
+
+
 class EvaluateConfig(Settings):
     """How predictions are compared with true poses."""
 

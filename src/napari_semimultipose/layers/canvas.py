@@ -13,11 +13,12 @@ def camera_of(viewer: Any) -> Any:
 
 
 @contextmanager
-def drawn_once(layer: Any) -> Iterator[None]:
+def drawn_once(layer: Any, *, together: bool = True) -> Iterator[None]:
     """Change several properties of a layer, and let napari draw it once afterwards.
 
     The colours and texts have events of their own: they would draw the points that are there now
-    with the indices of those before, which is an IndexError where there were more.
+    with the indices of those before, which is an IndexError where there were more. Without `together`
+    napari still looks up after each property which part of the layer is in view.
     """
     with ExitStack() as stack:
         stack.enter_context(layer.events.blocker_all())
@@ -26,7 +27,8 @@ def drawn_once(layer: Any) -> Iterator[None]:
             if events is not None:
                 stack.enter_context(events.blocker_all())
         # This saves time only: without it all is drawn correctly too.
-        stack.enter_context(getattr(layer, "_block_refresh", nullcontext)())
+        if together:
+            stack.enter_context(getattr(layer, "_block_refresh", nullcontext)())
         yield
     layer.refresh(thumbnail=False, extent=False)
 

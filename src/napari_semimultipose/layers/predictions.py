@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.layers.geometry import geometry_of
-from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.style import ColorBy
 from napari_semimultipose.layers.tracks import tracks_from_poses, tracks_look
 from napari_semimultipose.layers.view import PoseView
@@ -43,8 +44,18 @@ class PredictionLayers:
         Where the frames are; gives scale and translation.
     color_by : {"keypoint", "animal"}
     points : Points layer, optional
-        A layer of the viewer to take over instead of adding one.
+        A layer of the viewer to take over instead of adding one. When it is the window of a store
+        already, that window stays as it is.
     """
+
+    _known: ClassVar[WeakKeyDictionary[Points, ref[PredictionLayers]]] = WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, points: Points) -> PredictionLayers | None:
+        """Return what a Points layer belongs to, if it was made or taken over here."""
+        known = cls._known.get(points)
+        layers = None if known is None else known()
+        return None if layers is None or layers.closed else layers
 
     def __init__(
         self,
@@ -59,7 +70,8 @@ class PredictionLayers:
     ) -> None:
         self.viewer = viewer
         self.store = poses if isinstance(poses, PoseStore) else PoseStore(poses)
-        self.view = PoseView(
+        known = None if points is None else PoseView.of(points)
+        self.view = known or PoseView(
             viewer,
             self.store,
             video=video,
@@ -69,10 +81,12 @@ class PredictionLayers:
             points=points,
         )
         self.tracks: Tracks | None = None
-        self._paths = tracks_from_poses(Poses.empty(self.store.skeleton, self.store.videos), video)
+        self._wanted = True
         self._span: range | None = None
         viewer.layers.events.removed.connect(self._on_removed)
         self._closed = False
+        self._known[self.view.points] = ref(self)
+        self.store.listeners.append(self._on_store)  # holds these layers as long as the store lives
         self.view.close_listeners.append(self._on_view_closed)
         self.view.frame_listeners.append(self._on_frame)
         self.show_tracks()
@@ -110,15 +124,20 @@ class PredictionLayers:
 
     def show_tracks(self) -> None:
         """Draw the paths of the animals again, from the poses as they are now."""
-        self._paths = tracks_from_poses(self.store.snapshot(), self.view.video)
-        if self.tracks is not None and self.tracks in self.viewer.layers:
-            self.viewer.layers.remove(self.tracks)
-        self.tracks = None
-        data, features = self._near(self.view.frame)
-        if not len(data):
-            return
+        self._wanted = True
+        self._remove_tracks()
+        self._move_tracks()
+        self.viewer.layers.selection.active = self.points
+
+    def _remove_tracks(self) -> None:
+        layer, self.tracks = self.tracks, None
+        if layer is not None and layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
+    def _insert_tracks(self, data: NDArray[np.float64], features: pd.DataFrame) -> None:
         from napari.layers import Tracks
 
+        active = self.viewer.layers.selection.active
         self.tracks = Tracks(
             data,
             name=f"{self.points.name} tracks",
@@ -127,31 +146,53 @@ class PredictionLayers:
         )
         below = self.vectors if self.vectors is not None else self.points
         self.viewer.layers.insert(self.viewer.layers.index(below), self.tracks)
-        self.viewer.layers.selection.active = self.points
+        self.viewer.layers.selection.active = active
 
     def _near(self, frame: int) -> tuple[NDArray[np.float64], pd.DataFrame]:
         """Return the paths near a frame, all of them if they are few, and note the frames they suit."""
-        data, features = self._paths
-        if len(data) <= TRACK_VERTICES:
+        store, video = self.store, self.view.video
+        per_frame = max(1, store.n_slots)
+        if len(store) * per_frame <= TRACK_VERTICES:
             self._span = None
-            return data, features
-        first, last = data[:, 1].min(), data[:, 1].max()
-        radius = int(TRACK_VERTICES / 2 * (last - first + 1) / len(data))
+            return tracks_from_poses(store.take(np.arange(len(store))), video)
+        # Frames may lie apart, when only every n-th of the video was predicted.
+        index = store.array("frame")[store.array("video") == video]
+        apart = max(1, (int(index.max(initial=0)) + 1) // max(1, len(index)))
+        radius = apart * TRACK_VERTICES // (2 * per_frame)
         self._span = range(frame - radius // 2, frame + radius // 2 + 1)
-        chosen = np.abs(data[:, 1] - frame) <= radius
-        return data[chosen], features[chosen]
+        return tracks_from_poses(store.take(store.rows_near(video, frame, radius)), video)
 
     def _on_frame(self, frame: int) -> None:
-        if self.tracks is None or self._span is None or frame in self._span:
+        if self._span is not None and frame not in self._span:
+            self._move_tracks()
+
+    def _move_tracks(self) -> None:
+        """Show the paths near the current frame, unless the user has removed their layer."""
+        if not self._wanted:
             return
-        data, features = self._near(frame)
-        if not len(data):
+        data, features = self._near(self.view.frame)
+        if not len(data):  # napari cannot hold nothing
+            self._remove_tracks()
+        elif self.tracks is None:
+            self._insert_tracks(data, features)
+        else:
+            look = tracks_look(features, self.view.style)
+            self.tracks.color_by = "track_id"  # the features go away for a moment
+            self.tracks.data = data
+            self.tracks.features = look["features"]
+            self.tracks.color_by = look["color_by"]
+
+    def _on_store(self, change: Change | None) -> None:
+        """Let the paths follow an edit; other poses come with `add` and `replace`."""
+        if change is None or self._closed or not {"track", "xy"} & set(change.after):
             return
-        look = tracks_look(features, self.view.style)
-        self.tracks.color_by = "track_id"  # the features go away for a moment
-        self.tracks.data = data
-        self.tracks.features = look["features"]
-        self.tracks.color_by = look["color_by"]
+        if self._span is not None:
+            near = self.store.array("frame")[change.row]
+            radius = len(self._span)
+            middle = self._span[len(self._span) // 2]
+            if not (np.abs(near - middle) <= radius).any():
+                return
+        self._move_tracks()
 
     def close(self) -> None:
         """Take all three layers out of the viewer."""
@@ -159,11 +200,11 @@ class PredictionLayers:
 
     def _on_view_closed(self) -> None:
         self._closed = True
+        self.store.listeners.remove(self._on_store)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
-        if self.tracks is not None and self.tracks in self.viewer.layers:
-            self.viewer.layers.remove(self.tracks)
-        self.tracks = None
+        self._remove_tracks()
 
     def _on_removed(self, event: object) -> None:
-        if getattr(event, "value", None) is self.tracks:
+        if self.tracks is not None and getattr(event, "value", None) is self.tracks:
             self.tracks = None
+            self._wanted = False

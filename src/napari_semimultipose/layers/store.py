@@ -164,6 +164,25 @@ class PoseStore:
         self._negative: BoolArray = np.logical_not(poses.present.any(1)).astype(np.bool_)
         self._rows: dict[tuple[int, int], int] = rows
 
+    def copy(self) -> PoseStore:
+        """Return a store of the same content, which changes of this one do not reach.
+
+        Quicker than `snapshot`, which can then be taken in another thread.
+        """
+        other = PoseStore.__new__(PoseStore)
+        other.listeners, other.revision = [], self.revision
+        other.generation = self.generation
+        other.skeleton, other.videos, other.track_names = (
+            self.skeleton,
+            self.videos,
+            self.track_names,
+        )
+        other._used = self._used
+        other._arrays = {name: array[: self._used].copy() for name, array in self._arrays.items()}
+        other._negative = self._negative[: self._used].copy()
+        other._rows = dict(self._rows)
+        return other
+
     # ---------------------------------------------------------------- reading
 
     def __len__(self) -> int:

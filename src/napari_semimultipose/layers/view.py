@@ -268,7 +268,9 @@ class PoseView:
         self._poses = self.store.take(self._rows)
         table = PointTable.of(self._poses, None)
         self._keys = np.column_stack([self._rows[table.row], table.slot, table.keypoint])
-        with self._one_update(self.points) as points:
+        # napari's index of the points in view would point behind the end of fewer ones.
+        fewer = len(table) < len(self.points.data)
+        with self._one_update(self.points, together=not fewer) as points:
             points.selected_data = set()
             points.data = table.data
             points.features = table.features(self.store.skeleton)
@@ -372,11 +374,15 @@ class PoseView:
     # ---------------------------------------------------------------- events
 
     @contextmanager
-    def _one_update(self, layer: Shown) -> Iterator[Shown]:
-        """Change several properties of a layer, and let napari draw it once and not each time."""
+    def _one_update(self, layer: Shown, together: bool = True) -> Iterator[Shown]:
+        """Change several properties of a layer, and let napari draw it once and not each time.
+
+        Without `together` napari still looks up after each property which part of the layer is in
+        view.
+        """
         before, self._updating = self._updating, True
         try:
-            with drawn_once(layer):
+            with drawn_once(layer, together=together):
                 yield layer
         finally:
             self._updating = before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 Ancestor = TypeVar("Ancestor", bound=QWidget)
@@ -38,6 +39,23 @@ def join_tabs(widget: QWidget, family: type[QWidget]) -> bool:
             dock.raise_()
             return True
     return False
+
+
+def move_to_bottom(widget: QWidget, height: int) -> None:
+    """Put the dock of a widget that is wide and low below the picture, instead of beside it.
+
+    Parameters
+    ----------
+    widget : QWidget
+        What has just been shown in a dock of its own.
+    height : int
+        Height of the dock in screen pixels.
+    """
+    dock, window = _ancestor(widget, QDockWidget), _ancestor(widget, QMainWindow)
+    if dock is None or window is None or dock.isFloating() or window.tabifiedDockWidgets(dock):
+        return
+    window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+    window.resizeDocks([dock], [height], Qt.Orientation.Vertical)
 
 
 def _ancestor(widget: QWidget, kind: type[Ancestor]) -> Ancestor | None:

@@ -99,6 +99,10 @@ class Legend(QWidget):
             self._buttons[name] = button
         self._paint(name)
 
+    def set_text(self, name: str, text: str) -> None:
+        """Show something else than the name."""
+        self._buttons[name].setText(text)
+
     def names(self) -> list[str]:
         """Return the names."""
         return list(self._buttons)

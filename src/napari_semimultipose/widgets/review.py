@@ -1,0 +1,400 @@
+"""The Review widget: walk through the problems of predictions and repair them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QFileDialog, QShortcut, QVBoxLayout, QWidget
+from typing_extensions import override
+
+from napari_semimultipose.config import ReviewConfig
+from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
+from napari_semimultipose.labeling.problems import Problem
+from napari_semimultipose.layers.canvas import camera_of
+from napari_semimultipose.layers.history import History, Step
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.layers.store import Change, PoseStore
+from napari_semimultipose.tracking import repair
+from napari_semimultipose.training.events import Failed
+from napari_semimultipose.widgets.choosers import plain_viewer, scrollable
+from napari_semimultipose.widgets.identity_changes import IdentityChanges
+from napari_semimultipose.widgets.jobs import Saved, saving_events
+from napari_semimultipose.widgets.keys import KeyAction
+from napari_semimultipose.widgets.predict import file_filter
+from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
+from napari_semimultipose.widgets.proofreading import (
+    can_be_reviewed,
+    later,
+    layers_of,
+    other_labels,
+)
+from napari_semimultipose.widgets.review_form import ReviewForm
+from napari_semimultipose.widgets.review_jobs import Found, finding_events
+from napari_semimultipose.widgets.review_keys import KEYS, bind, unbind
+from napari_semimultipose.widgets.usual_repairs import tracks_now, usual_repair
+from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Points
+
+
+class ReviewWidget(WorkWidget):
+    """Dock widget for proofreading predictions.
+
+    The commands of `widgets.review_keys.KEYS` are methods of this class or of `IdentityChanges`.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    # napari looks for exactly this annotation
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer = plain_viewer(viewer)
+        self.layers: PredictionLayers | None = None
+        self.steps: History | None = None
+        self._keys_before: dict[Any, Any] = {}
+        self._found = ReviewConfig()
+        self._fine: set[tuple[str, int, tuple[int, ...]]] = set()
+        self._repaired: list[tuple[Change, Problem]] = []
+        self._clicked: tuple[int, int] | None = None
+        self._saved_revision: int | None = None
+        self.form = ReviewForm(viewer, can_be_reviewed, self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(scrollable(self.form))
+        self.setMinimumWidth(320)
+        self.runner = EventRunner("search for problems", "The search is being stopped.", self)
+        self.saver = EventRunner("saving poses", "Poses are being saved.", self)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(30)
+        self._later = later(self._on_layer, self)
+        self._connect()
+        self._choose_first()
+        self._on_layer()
+
+    def _connect(self) -> None:
+        form = self.form
+        form.layer_box.layer_changed.connect(self._later.start)
+        form.find_button.clicked.connect(lambda: self.find())
+        form.table.chosen.connect(self._on_problem)
+        form.command.connect(self.run)
+        self._soon.timeout.connect(self._show)
+        for runner in (self.runner, self.saver):
+            runner.received.connect(self._on_events)
+            runner.ended.connect(self._show)
+        for action in KEYS:
+            for key in action.keys:
+                sequence = QKeySequence(key.replace("Control", "Ctrl").replace("-", "+"))
+                shortcut = QShortcut(sequence, self)
+                shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                shortcut.activated.connect(lambda action=action: self._on_key(action))
+
+    # ------------------------------------------------------------------- poses
+
+    def _choose_first(self) -> None:
+        """Begin with the layer that the user looks at, or else the topmost one with poses."""
+        active = self._viewer.layers.selection.active
+        known = [layer for layer in self._viewer.layers if can_be_reviewed(layer)]
+        if known:
+            self.form.layer_box.set_layer(active if active in known else known[-1])
+
+    def _on_layer(self) -> None:
+        points = self.form.layer_box.layer()
+        if self.layers is not None and points is self.layers.points:
+            return
+        self._let_go()
+        if points is not None:
+            self._try(lambda: self._take(points))
+        self.form.table.set_problems([], [])
+        self._show()
+
+    def _take(self, points: Points) -> None:
+        self.layers = layers = layers_of(self._viewer, points)
+        self.steps = History.of(layers.store)
+        layers.store.listeners.append(self._on_store)
+        self._saved_revision = layers.store.revision
+        self._fine.clear()
+        layers.view.frame_listeners.append(self._on_frame)
+        self._keys_before = bind(points, self._on_key)
+        points.mouse_drag_callbacks.append(self._on_press)
+
+    def _let_go(self) -> None:
+        layers, self.layers = self.layers, None
+        if layers is None:
+            return
+        if self._on_store in layers.store.listeners:
+            layers.store.listeners.remove(self._on_store)
+        self.steps = None
+        self._repaired.clear()
+        self._clicked = None
+        if self._on_frame in layers.view.frame_listeners:
+            layers.view.frame_listeners.remove(self._on_frame)
+        if self._on_press in layers.points.mouse_drag_callbacks:
+            layers.points.mouse_drag_callbacks.remove(self._on_press)
+        unbind(layers.points, self._keys_before)
+        if not layers.closed:
+            layers.view.mark(None, None)
+
+    @override
+    def _leave(self) -> None:
+        self._let_go()
+        super()._leave()
+
+    @property
+    def _here(self) -> int:
+        """The frame that the viewer shows."""
+        return 0 if self.layers is None else self.layers.view.frame
+
+    def _need(self) -> tuple[PoseStore, int]:
+        """Return the table and its video.
+
+        Raises
+        ------
+        LabelsError
+            When there are no poses.
+        """
+        if self.layers is None or self.layers.closed:
+            raise LabelsError("open or predict poses first")
+        return self.layers.store, self.layers.view.video
+
+    # ----------------------------------------------------------------- problems
+
+    def find(self) -> None:
+        """Look for problems in the background."""
+        if self.runner.running:
+            return
+        self._try(self._start)
+
+    def _start(self) -> None:
+        store, video = self._need()
+        config = self.form.config()
+        copy, others = store.copy(), other_labels(self._viewer, store)
+        self.form.status.setText("Looking for problems…")
+        self.runner.start(lambda should_stop: finding_events(copy, config, video, others))
+        self._show()
+
+    def _on_events(self, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, Found):
+                self._on_found(event)
+            elif isinstance(event, Saved):
+                lost = f". This format cannot hold: {'; '.join(event.lost)}" if event.lost else ""
+                self.form.message.say(f"Saved to {event.path}{lost}")
+            elif isinstance(event, Failed):
+                self._saved_revision = None
+                self.form.message.say(event.message, error=True, details=event.details)
+
+    def _on_found(self, found: Found) -> None:
+        self._found = found.config
+        self._repaired.clear()
+        self.form.table.model.names = self._names
+        fine = [problem.key in self._fine for problem in found.problems]
+        self.form.table.set_problems(found.problems, fine)
+        n = len(found.problems)
+        compared = f"; shapes compared with {found.n_labelled} labels" if found.n_labelled else ""
+        self.form.status.setText(f"{n} problem{'' if n == 1 else 's'} found{compared}")
+        self._show()
+        if n:
+            self.form.table.step(1)
+
+    def _names(self, problem: Problem) -> str:
+        if self.layers is None or self.layers.closed:
+            return ""
+        store = self.layers.store
+        names = [repair.track_name(store, t) for t in tracks_now(store, problem)]
+        return ", ".join("-" if name == "without identity" else name for name in names)
+
+    def _problem(self) -> tuple[int, Problem]:
+        index = self.form.table.current()
+        if index is None:
+            raise LabelsError("choose a problem of the list first")
+        return index, self.form.table.model.problems[index]
+
+    def _on_problem(self) -> None:
+        """Show the frame of the problem, and offer what is usually done about it."""
+        index = self.form.table.current()
+        if index is None or self.layers is None or self.layers.closed:
+            return
+        problem = self.form.table.model.problems[index]
+        view = self.layers.view
+        view.go_to(problem.frame)
+        self._clicked = (problem.row, problem.slots[0]) if problem.slots else None
+        view.mark(None, problem.slots[0] if problem.slots else None)
+        tracks = tracks_now(self.layers.store, problem)
+        panel = self.form.identities
+        panel.choose(*tracks[:2])
+        panel.set_span(problem.first, None if problem.onward else problem.last)
+        if self._found.animals:
+            panel.count.setValue(self._found.animals)
+        self._show()
+
+    def next_problem(self, direction: int) -> None:
+        """Go to the next or previous open problem."""
+        if not self.form.table.step(direction):
+            where = "after" if direction > 0 else "before"
+            self.form.message.say(f"There is no open problem {where} this one.")
+
+    def mark_fine(self) -> None:
+        """Say that nothing is wrong, and go to the next problem; pressed again, take that back."""
+        index, problem = self._problem()
+        model = self.form.table.model
+        if model.state(index) == FINE:
+            self._fine.discard(problem.key)
+            model.set_state(index, OPEN)
+        else:
+            self._fine.add(problem.key)
+            model.set_state(index, FINE)
+            self.next_problem(1)
+        self._show()
+
+    def repair(self) -> None:
+        """Do what is usually done about the problem."""
+        index, problem = self._problem()
+        store, video = self._need()
+        change = usual_repair(store, problem, self._found.animals, video).make()
+        self._repaired.append((change, problem))
+        self._apply(change)
+        self.form.table.model.set_state(index, REPAIRED)
+        self._show()
+
+    # ------------------------------------------------------------------ repairs
+
+    def _repair_identity(self, command: str) -> None:
+        """Do what a button of the identities says."""
+        store, video = self._need()
+        changes = IdentityChanges(store, video, self.form.identities, self._here, self._clicked)
+        self._apply(getattr(changes, command)())
+
+    def _apply(self, change: Change) -> None:
+        store, _ = self._need()
+        store.apply(change)
+        n = len(set(store.array("frame")[change.row].tolist()))
+        self.form.message.say(f"Done: {change.name}, {n} frame{'s' if n > 1 else ''}.")
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        self._step(lambda steps: steps.undo(), OPEN, "Undone")
+
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        self._step(lambda steps: steps.redo(), REPAIRED, "Done again")
+
+    def _step(self, step: Callable[[History], Step], state: str, word: str) -> None:
+        if self.steps is None or self.layers is None:
+            return
+        done = step(self.steps)
+        place = self.steps.place_of(done, self.layers.view.video, self._here)
+        if place is not None and place[1] != self._here:
+            self.layers.view.go_to(place[1])
+        self.form.message.say(f"{word}: {done.name}.")
+        for made, problem in self._repaired:
+            if (
+                any(made is part for part in done.parts)
+                and problem in self.form.table.model.problems
+            ):
+                index = self.form.table.model.problems.index(problem)
+                self.form.table.model.set_state(index, state)
+        self._show()
+
+    # --------------------------------------------------------------------- save
+
+    def save_as(self, path: Path | None = None) -> None:
+        """Write the poses to a file of any format; asks for its name when none is given."""
+        if self.layers is None or self.layers.closed or self.saver.running:
+            return
+        if path is None:
+            chosen, _ = QFileDialog.getSaveFileName(self, "Save poses", "", file_filter())
+            if not chosen:
+                return
+            path = Path(chosen)
+        copy, target = self.layers.store.copy(), path
+        self._saved_revision = copy.revision
+        self.saver.start(lambda should_stop: saving_events(copy.snapshot(), target))
+        self._show()
+
+    def show_plot(self) -> None:
+        """Open the plot of the trajectories, or bring it to the front."""
+        from napari_semimultipose.widgets.trajectories import open_trajectories
+
+        open_trajectories(self._viewer)
+
+    # ------------------------------------------------------------------- events
+
+    def _on_key(self, action: KeyAction) -> None:
+        self.run(action.command, action.argument)
+
+    def run(self, command: str, argument: int | None = None) -> None:
+        """Do what a key or button says, and say why if it cannot be done."""
+        self.form.message.say("")
+        if hasattr(IdentityChanges, command):
+            self._try(lambda: self._repair_identity(command))
+        else:
+            method = getattr(self, command)
+            self._try(method if argument is None else lambda: method(argument))
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except SemiMultiPoseError as error:
+            self.form.message.say(str(error), error=True)
+
+    def _on_press(self, layer: Any, event: Any) -> None:
+        """Choose the animal that is clicked."""
+        if self.layers is None or event.button != 1:
+            return
+        key = self.layers.view.hit(event.position, camera_of(self._viewer).zoom)
+        if key is None:
+            return
+        track = int(self.layers.store.array("track")[key.row, key.slot])
+        if "Shift" in event.modifiers:
+            self.form.identities.choose(second=track)
+        else:
+            self._clicked = key.row, key.slot
+            self.form.identities.choose(first=track)
+            self.layers.view.mark(None, key.slot)
+
+    def _on_frame(self, frame: int) -> None:
+        if not isalive(self) or self.layers is None:
+            return
+        self.layers.view.mark(None, None)
+        self._clicked = None
+
+    def _on_store(self, change: Change | None) -> None:
+        """Follow the table, also when its points are dragged or deleted by hand."""
+        if isalive(self):
+            if change is None:
+                self.form.table.set_problems([], [])  # another table
+            self._soon.start()
+
+    def _show(self) -> None:
+        layers = self.layers
+        if layers is None or layers.closed:
+            self.form.show_poses({}, None, None, unsaved=False)
+            self.form.show_state(busy=False, saving=False, problem="")
+            return
+        store, video = layers.store, layers.view.video
+        tracks = sorted(repair.tracks_of(store, video).tolist())
+        names = {track: repair.track_name(store, track) for track in tracks}
+        last = None if self.steps is None else self.steps.undo_name
+        following = None if self.steps is None else self.steps.redo_name
+        self.form.show_poses(
+            names,
+            last,
+            following,
+            unsaved=self._saved_revision != store.revision,
+        )
+        self.form.table.model.renamed()
+        index, text = self.form.table.current(), ""
+        if index is not None:
+            problem = self.form.table.model.problems[index]
+            text = usual_repair(store, problem, self._found.animals, video).text
+        self.form.show_state(busy=self.runner.running, saving=self.saver.running, problem=text)

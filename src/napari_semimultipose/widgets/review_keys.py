@@ -1,0 +1,66 @@
+"""The keys of the Review widget: one table that binds them and prints the help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari_semimultipose.widgets.keys import KeyAction, readable
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+KEYS: tuple[KeyAction, ...] = (
+    KeyAction(("N",), "next_problem", "next problem", 1),
+    KeyAction(("Shift-N",), "next_problem", "previous problem", -1),
+    KeyAction(("F",), "mark_fine", "this is fine: on to the next one"),
+    KeyAction(("R",), "repair", "the usual repair of this problem"),
+    KeyAction(("S",), "swap", "swap the two chosen animals"),
+    KeyAction(("A",), "assign", "the first animal is the second one"),
+    KeyAction(("M",), "merge", "merge the second animal into the first one, on all frames"),
+    KeyAction(("T",), "split", "the first animal is a new one from this frame on"),
+    KeyAction(("D",), "delete", "delete the first animal"),
+    KeyAction(("I",), "interpolate", "replace its poses by lines between those around them"),
+    KeyAction(("Control-Z",), "undo", "take the last change back"),
+    KeyAction(("Control-Shift-Z", "Control-Y"), "redo", "do it again"),
+)
+
+
+def key_of(command: str, argument: int | None = None) -> str:
+    """Return the key of a command, for a button or a tooltip."""
+    return next(a.shown for a in KEYS if (a.command, a.argument) == (command, argument))
+
+
+def bind(layer: Layer, run: Callable[[KeyAction], None]) -> dict[Any, Any]:
+    """Bind all keys to a layer, and return what they were bound to before."""
+    before = dict(layer.keymap)
+    for action in KEYS:
+
+        def press(_: Any, action: KeyAction = action) -> None:
+            run(action)
+
+        for key in action.keys:
+            layer.bind_key(key, press, overwrite=True)
+    return before
+
+
+def unbind(layer: Layer, before: dict[Any, Any]) -> None:
+    """Give the keys of a layer back to whom they belonged to."""
+    for action in KEYS:
+        for key in action.keys:
+            layer.bind_key(key, None)
+    layer.keymap.update(before)
+
+
+def help_html() -> str:
+    """Return the table as HTML."""
+    rows = [
+        ("Click an animal", "choose it as the first one"),
+        ("Shift + click", "choose it as the second one"),
+        *((" ".join(readable(k) for k in action.keys), action.title) for action in KEYS),
+    ]
+    cells = "".join(
+        f"<tr><td style='padding-right:10px; white-space:nowrap'><b>{key}</b></td><td>{text}</td></tr>"
+        for key, text in rows
+    )
+    return f"<table>{cells}</table>"

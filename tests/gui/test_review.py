@@ -1,0 +1,395 @@
+"""The Review widget in a real window, on a synthetic recording with planted problems."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.layers import Points, Tracks
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_semimultipose.io.labels import read_poses
+from napari_semimultipose.io.sample import SyntheticRecording
+from napari_semimultipose.labeling.problems import Kind
+from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.poses import Poses, Source, Video
+from napari_semimultipose.widgets import worker
+from napari_semimultipose.widgets.identity_panel import HERE, NEW, RANGE, TO_END
+from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
+from napari_semimultipose.widgets.review import ReviewWidget
+
+from .conftest import process_events
+
+FRAMES = 120
+SWAPPED_AT, JUMP, WEAK = 60, range(30, 33), range(100, 104)
+
+
+@pytest.fixture(scope="module")
+def recording():
+    made = SyntheticRecording(FRAMES, animals=3, size=(200, 200), length_px=40, seed=3, missing=0)
+    truth = made.poses(Video("beetles"))
+    predicted = replace(
+        truth,
+        score=np.full(truth.score.shape, 0.7),
+        instance_score=np.full(truth.instance_score.shape, 0.7),
+        source=np.full(truth.source.shape, Source.PREDICTED),
+        track_names=(),
+    )
+    return made[:], predicted
+
+
+@pytest.fixture
+def planted(recording) -> Poses:
+    """Animal 3 jumps away and back, 1 and 2 are swapped to the end, one is unsure."""
+    poses = recording[1]
+    xy, track, score = poses.xy.copy(), poses.track.copy(), poses.instance_score.copy()
+    for row in JUMP:
+        xy[row, slot_of(poses, row, 2)] += 60
+    for row in range(SWAPPED_AT, FRAMES):
+        a, b = (slot_of(poses, row, t) for t in (0, 1))
+        track[row, [a, b]] = 1, 0
+    score[WEAK.start : WEAK.stop, 0] = 0.1
+    return replace(poses, xy=xy, track=track, instance_score=score)
+
+
+def slot_of(poses, row, track):
+    return int(np.flatnonzero(poses.track[row] == track)[0])
+
+
+@pytest.fixture
+def image(viewer, recording):
+    return viewer.add_image(recording[0], rgb=True, contrast_limits=(0, 255), name="beetles")
+
+
+@pytest.fixture
+def layers(viewer, image, planted):
+    return PredictionLayers(viewer, planted, name="poses", image=image)
+
+
+@pytest.fixture
+def widget(open_widget, layers, qtbot):
+    widget = open_widget(ReviewWidget)
+    yield widget
+    if worker.isalive(widget):
+        for runner in (widget.runner, widget.saver):
+            qtbot.waitUntil(lambda r=runner: not r.running, timeout=20_000)
+
+
+def find(widget, qtbot, animals=3):
+    widget.form.animals.setValue(animals)
+    widget.form.find_button.click()
+    assert not widget.form.find_button.isEnabled()
+    qtbot.waitUntil(lambda: not widget.runner.running, timeout=20_000)
+    return widget.form.table.model.problems
+
+
+def index_of(widget, kind):
+    return [p.kind for p in widget.form.table.model.problems].index(kind)
+
+
+def tracks(layers):
+    return layers.store.array("track").copy()
+
+
+# ------------------------------------------------------------------- problems
+
+
+def test_the_planted_problems_are_found_and_walked_through_with_keys(
+    viewer, widget, layers, hand, qtbot
+):
+    problems = find(widget, qtbot)
+    assert [p.kind for p in problems] == [Kind.JUMP, Kind.SWAP, Kind.CONFIDENCE]
+    assert "3 problems found" in widget.form.status.text()
+    assert viewer.dims.current_step[0] == JUMP.start
+    hand.key(Qt.Key.Key_N)
+    assert viewer.dims.current_step[0] == SWAPPED_AT
+    assert "swap animals" in widget.form.usual.text()
+    hand.key(Qt.Key.Key_N)
+    assert viewer.dims.current_step[0] in WEAK
+    hand.key(Qt.Key.Key_N)
+    assert "no open problem after" in widget.form.message.text()
+    hand.key(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+    assert viewer.dims.current_step[0] == SWAPPED_AT
+
+
+def test_all_problems_are_repaired_with_one_key_each(widget, layers, hand, qtbot, recording):
+    find(widget, qtbot)
+    start = layers.poses
+    for _ in range(3):
+        hand.key(Qt.Key.Key_R)
+        hand.key(Qt.Key.Key_N)
+    model = widget.form.table.model
+    assert [model.state(i) for i in range(3)] == [REPAIRED] * 3
+    truth = recording[1]
+    np.testing.assert_array_equal(layers.poses.track, truth.track)
+    away = np.nanmax(np.abs(layers.poses.xy - truth.xy)[JUMP.start : JUMP.stop])
+    assert away < 10  # interpolated
+    assert find(widget, qtbot) == []
+    for _ in range(3):
+        hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    for name in ("xy", "track", "score", "instance_score", "visible", "source"):
+        np.testing.assert_array_equal(getattr(layers.poses, name), getattr(start, name))
+
+
+def test_fine_goes_on_and_is_remembered(widget, viewer, hand, qtbot):
+    find(widget, qtbot)
+    hand.key(Qt.Key.Key_F)
+    assert widget.form.table.model.state(0) == FINE
+    assert viewer.dims.current_step[0] == SWAPPED_AT
+    find(widget, qtbot)
+    assert [widget.form.table.model.state(i) for i in range(3)] == [FINE, OPEN, OPEN]
+    assert viewer.dims.current_step[0] == SWAPPED_AT  # the first open one
+    widget.form.table.set_current(0)
+    hand.key(Qt.Key.Key_F)
+    assert widget.form.table.model.state(0) == OPEN
+
+
+def test_undo_opens_a_problem_again(widget, layers, qtbot):
+    find(widget, qtbot)
+    index = index_of(widget, Kind.SWAP)
+    widget.form.table.set_current(index)
+    before = tracks(layers)
+    widget.form.repair_button.click()
+    assert widget.form.table.model.state(index) == REPAIRED
+    assert (tracks(layers) != before).any()
+    qtbot.waitUntil(widget.form.undo_button.isEnabled)
+    widget.form.undo_button.click()
+    assert widget.form.table.model.state(index) == OPEN
+    np.testing.assert_array_equal(tracks(layers), before)
+    qtbot.waitUntil(widget.form.redo_button.isEnabled)
+    widget.form.redo_button.click()
+    assert widget.form.table.model.state(index) == REPAIRED
+
+
+def test_the_animals_of_a_problem_follow_repairs_of_others(widget, layers, qtbot):
+    find(widget, qtbot)
+    weak = index_of(widget, Kind.CONFIDENCE)
+    problem = widget.form.table.model.problems[weak]
+    model = widget.form.table.model
+    before = model.data(model.index(weak, 1), Qt.ItemDataRole.DisplayRole)
+    widget.form.table.set_current(index_of(widget, Kind.SWAP))
+    widget.form.repair_button.click()
+    after = model.data(model.index(weak, 1), Qt.ItemDataRole.DisplayRole)
+    assert after == str(tracks(layers)[problem.row, problem.slots[0]] + 1)
+    if before in ("1", "2"):
+        assert after != before
+
+
+def test_kinds_can_be_hidden_and_the_worst_ones_come_first(widget, qtbot):
+    find(widget, qtbot)
+    table = widget.form.table
+    table.view.sortByColumn(2, Qt.SortOrder.AscendingOrder)
+    first = table._filter.mapToSource(table._filter.index(0, 0)).row()
+    problems = table.model.problems
+    assert problems[first].severity == max(p.severity for p in problems)
+    table.kinds._buttons["swap"].click()
+    assert table._filter.rowCount() == 2
+    table.kinds._buttons["swap"].click()
+    assert table._filter.rowCount() == 3
+
+
+def test_limits_are_those_of_the_form(widget, qtbot):
+    widget.form.settings.editor("jump").set_value(500.0)
+    widget.form.settings.editor("confidence").set_value(0.0)
+    assert [p.kind for p in find(widget, qtbot, animals=0)] == [Kind.SWAP]
+
+
+# ------------------------------------------------------------------ identities
+
+
+def press(widget, command):
+    widget.form.identities.buttons[command].click()
+    process_events()
+
+
+def test_buttons_swap_on_a_frame_on_a_range_and_to_the_end(viewer, widget, layers):
+    panel, start = widget.form.identities, tracks(layers)
+    panel.choose(0, 2)
+    for span, rows in ((HERE, range(10, 11)), (RANGE, range(20, 30)), (TO_END, range(10, FRAMES))):
+        viewer.dims.set_current_step(0, 10)
+        panel.set_span(20, 29)
+        panel.span_box.setCurrentIndex(span)
+        press(widget, "swap")
+        expected = start.copy()
+        part = expected[rows.start : rows.stop]
+        a, b = part == 0, part == 2
+        part[a], part[b] = 2, 0
+        np.testing.assert_array_equal(tracks(layers), expected)
+        widget.run("undo")
+    np.testing.assert_array_equal(tracks(layers), start)
+
+
+def test_a_click_chooses_an_animal_which_becomes_a_new_one(viewer, widget, layers, hand):
+    viewer.dims.set_current_step(0, 10)
+    store = layers.store
+    slot = slot_of(layers.poses, 10, 1)
+    other = slot_of(layers.poses, 10, 2)
+    hand.click(*store.array("xy")[10, slot, 1], layers.points)
+    hand.click(*store.array("xy")[10, other, 1], layers.points, Qt.KeyboardModifier.ShiftModifier)
+    assert widget.form.identities.animals() == (1, 2)
+    panel = widget.form.identities
+    panel.second.setCurrentIndex(panel.second.findData(NEW))
+    panel.span_box.setCurrentIndex(TO_END)
+    press(widget, "assign")
+    assert (tracks(layers)[10:] == 3).any(1).all()
+    assert not (tracks(layers)[:10] == 3).any()
+
+
+def test_an_animal_without_identity_gets_one_on_its_frame(viewer, widget, layers, hand):
+    row = 12
+    slot = slot_of(layers.poses, row, 2)
+    panel = widget.form.identities
+    viewer.dims.set_current_step(0, row)
+    panel.choose(2, -1)
+    panel.span_box.setCurrentIndex(HERE)
+    press(widget, "assign")
+    assert tracks(layers)[row, slot] == -1
+    hand.click(*layers.store.array("xy")[row, slot, 1], layers.points)
+    panel.choose(second=2)
+    press(widget, "assign")
+    assert tracks(layers)[row, slot] == 2
+
+
+def test_split_merge_delete_interpolate_and_fix_the_number(viewer, widget, layers, qtbot):
+    panel, start = widget.form.identities, layers.poses
+    viewer.dims.set_current_step(0, 50)
+    panel.choose(2, 1)
+    press(widget, "split")
+    assert (tracks(layers)[50:] == 3).any(1).all()
+    qtbot.waitUntil(lambda: panel.second.findData(3) >= 0)
+    panel.choose(2, 3)
+    press(widget, "merge")
+    np.testing.assert_array_equal(tracks(layers), start.track)
+    panel.set_span(31, 31)
+    panel.choose(2)
+    press(widget, "interpolate")
+    assert (layers.store.array("source")[31] == Source.PROPAGATED).sum() == 1
+    panel.span_box.setCurrentIndex(TO_END)
+    press(widget, "delete")
+    assert layers.store.present().sum(1).tolist() == [3] * 50 + [2] * (FRAMES - 50)
+    panel.count.setValue(1)
+    panel.set_span(0, 9)
+    widget.form.identities.count_button.click()
+    assert layers.store.present()[:10].sum(1).tolist() == [1] * 10
+    for _ in range(5):
+        widget.run("undo")
+    np.testing.assert_array_equal(layers.poses.xy, start.xy)
+    np.testing.assert_array_equal(layers.poses.source, start.source)
+
+
+def test_what_cannot_be_done_is_said_and_changes_nothing(viewer, widget, layers):
+    before = tracks(layers)
+    panel = widget.form.identities
+    panel.choose(1, 1)
+    press(widget, "swap")
+    assert "two different animals" in widget.form.message.text()
+    widget.run("repair")
+    assert "choose a problem" in widget.form.message.text()
+    widget.run("undo")
+    assert "nothing to undo" in widget.form.message.text()
+    viewer.dims.set_current_step(0, 0)
+    press(widget, "split")
+    assert "can only be split" in widget.form.message.text()
+    np.testing.assert_array_equal(tracks(layers), before)
+
+
+# ---------------------------------------------------------------------- layers
+
+
+def test_the_layers_follow_a_repair(viewer, widget, layers):
+    viewer.dims.set_current_step(0, 80)
+    paths = layers.tracks
+    panel = widget.form.identities
+    panel.choose(2)
+    panel.span_box.setCurrentIndex(TO_END)
+    press(widget, "delete")
+    shown = layers.points.features
+    assert not (shown["track"][shown["frame"] >= 80] == 2).any()
+    assert layers.tracks is paths  # changed in place
+    ends = paths.data[paths.features["track"] == 2, 1]
+    assert ends.max() == 79
+    widget.run("undo")
+    assert paths.data[paths.features["track"] == 2, 1].max() == FRAMES - 1
+
+
+def test_a_plain_layer_at_its_end_is_taken_over_with_all_its_poses(
+    viewer, image, planted, open_widget
+):
+    data, attributes, _ = points_layer_data(planted, name="plain")
+    points = viewer.add_points(data, **attributes)
+    viewer.dims.set_current_step(0, FRAMES - 1)
+    widget = open_widget(ReviewWidget)
+    assert widget.layers.points is points
+    assert len(points.data) < len(data)
+    np.testing.assert_array_equal(poses_from_layer(points).xy, planted.xy)
+    assert isinstance(viewer.layers["plain tracks"], Tracks)
+    widget.form.identities.choose(0)
+    widget.form.identities.span_box.setCurrentIndex(TO_END)
+    viewer.dims.set_current_step(0, FRAMES - 1)
+    press(widget, "delete")
+    assert widget.layers.store.present()[-1].sum() == 2
+
+
+def test_points_moved_by_hand_can_be_undone_as_well(widget, layers, qtbot):
+    before = layers.poses.xy.copy()
+    layers.points.selected_data = {0}
+    layers.points._move({0}, layers.points.data[0] + [0, 5, 5])
+    layers.points.events.data(
+        value=layers.points.data, action="changed", data_indices=(0,), vertex_indices=((),)
+    )
+    assert not np.array_equal(layers.poses.xy, before)
+    widget.run("undo")
+    np.testing.assert_array_equal(layers.poses.xy, before)
+
+
+def test_other_poses_empty_the_list_and_a_removed_layer_is_let_go(
+    viewer, widget, layers, qtbot, recording
+):
+    find(widget, qtbot)
+    layers.replace(recording[1])
+    assert widget.form.table.model.problems == []
+    viewer.layers.remove(layers.points)
+    process_events()
+    assert widget.layers is None
+    assert not widget.form.find_button.isEnabled()
+    widget.run("swap")
+    assert "open or predict poses" in widget.form.message.text()
+
+
+def test_keys_work_with_the_focus_in_the_list_and_are_given_back(
+    viewer, widget, layers, qtbot, open_widget
+):
+    find(widget, qtbot)
+    viewer.window._qt_window.activateWindow()
+    widget.form.table.view.setFocus()
+    process_events()
+    QTest.keyClick(widget.form.table.view, Qt.Key.Key_N)
+    process_events()
+    assert viewer.dims.current_step[0] == SWAPPED_AT
+    assert layers.points.keymap
+    widget._let_go()
+    assert not [key for key, value in layers.points.keymap.items() if value is not None]
+
+
+def test_repaired_poses_are_saved(widget, layers, tmp_path, qtbot):
+    find(widget, qtbot)
+    widget.form.table.set_current(index_of(widget, Kind.SWAP))
+    widget.form.repair_button.click()
+    qtbot.waitUntil(lambda: "*" in widget.form.save_button.text())
+    widget.save_as(tmp_path / "repaired.slp")
+    qtbot.waitUntil(lambda: "Saved to" in widget.form.message.text(), timeout=20_000)
+    assert "*" not in widget.form.save_button.text()
+    again = read_poses(tmp_path / "repaired.slp")
+    np.testing.assert_array_equal(again.track, layers.poses.track)
+
+
+def test_it_opens_without_poses_and_takes_the_first_that_come(viewer, image, open_widget, planted):
+    widget = open_widget(ReviewWidget)
+    assert widget.layers is None
+    made = PredictionLayers(viewer, planted, image=image)
+    process_events()
+    assert widget.layers is made
+    assert isinstance(made.points, Points)

@@ -1,0 +1,184 @@
+"""Planted problems are found where they are, and clean poses have none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_semimultipose.config import ReviewConfig
+from napari_semimultipose.io.sample import SyntheticRecording
+from napari_semimultipose.labeling.problems import Kind, Problem, find_problems
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
+
+FRAMES = 300
+
+
+@pytest.fixture(scope="module")
+def truth() -> Poses:
+    poses = SyntheticRecording(FRAMES, animals=3, seed=3, missing=0).poses(Video("clip"))
+    rng = np.random.default_rng(0)
+    return replace(
+        poses,
+        score=rng.uniform(0.5, 0.8, poses.score.shape),
+        instance_score=rng.uniform(0.5, 0.8, poses.instance_score.shape),
+        source=np.full(poses.source.shape, Source.PREDICTED),
+    )
+
+
+def kinds(problems: list[Problem]) -> list[Kind]:
+    return [p.kind for p in problems]
+
+
+def only(problems: list[Problem], kind: Kind) -> Problem:
+    found = [p for p in problems if p.kind is kind]
+    assert len(found) == 1, problems
+    return found[0]
+
+
+def slot_of(poses: Poses, row: int, track: int) -> int:
+    return int(np.flatnonzero(poses.track[row] == track)[0])
+
+
+def swapped(poses: Poses, first: int, last: int | None = None) -> Poses:
+    track = poses.track.copy()
+    part = track[first:] if last is None else track[first : last + 1]
+    a, b = part == 0, part == 1
+    part[a], part[b] = 1, 0
+    return replace(poses, track=track)
+
+
+def test_true_poses_have_no_problems(truth):
+    assert find_problems(truth, ReviewConfig(animals=3)) == []
+
+
+def test_an_empty_recording_and_an_unknown_video_have_none(truth):
+    assert find_problems(Poses.empty(truth.skeleton)) == []
+    assert find_problems(truth, video=1) == []
+
+
+def test_a_swap_to_the_end_is_one_problem_and_no_jump(truth):
+    found = find_problems(swapped(truth, 120))
+    assert kinds(found) == [Kind.SWAP]
+    problem = found[0]
+    assert (problem.first, problem.last, problem.frame) == (120, 120, 120)
+    assert problem.onward
+    tracks = {int(truth.track[problem.row, s]) for s in problem.slots}
+    assert tracks == {0, 1}
+    assert problem.value < 0.2
+    assert "exchange places" in problem.text
+
+
+def test_a_swap_that_is_taken_back_is_one_problem_with_a_range(truth):
+    problem = only(find_problems(swapped(truth, 120, 127)), Kind.SWAP)
+    assert (problem.first, problem.last, problem.onward) == (120, 127, False)
+
+
+def test_a_swap_while_an_animal_is_out_of_sight_is_found(truth):
+    poses = swapped(truth, 120)
+    xy = poses.xy.copy()
+    for row in range(117, 120):
+        xy[row, slot_of(truth, row, 0)] = np.nan
+    problem = only(find_problems(replace(poses, xy=xy)), Kind.SWAP)
+    assert problem.first in (120, 121)
+
+
+def test_the_frames_may_stand_in_any_order(truth):
+    order = np.random.default_rng(1).permutation(FRAMES)
+    shuffled = swapped(truth, 120).select(order)
+    problem = only(find_problems(shuffled), Kind.SWAP)
+    assert problem.first == 120
+    assert shuffled.frame[problem.row] == 120
+
+
+def test_an_animal_that_jumps_away_and_back(truth):
+    xy = truth.xy.copy()
+    for row in (60, 61):
+        xy[row, slot_of(truth, row, 2)] += [150, 90]
+    found = find_problems(replace(truth, xy=xy))
+    problem = only(found, Kind.JUMP)
+    assert (problem.first, problem.last, problem.onward) == (60, 61, False)
+    assert truth.track[problem.row, problem.slots[0]] == 2
+    assert 130 < problem.value < 220
+
+
+def test_an_animal_that_jumps_and_stays(truth):
+    xy = truth.xy.copy()
+    for row in range(200, FRAMES):
+        xy[row, slot_of(truth, row, 2)] += [150, 90]
+    problem = only(find_problems(replace(truth, xy=xy)), Kind.JUMP)
+    assert (problem.first, problem.onward) == (200, True)
+
+
+def test_one_keypoint_that_jumps_is_named(truth):
+    xy = truth.xy.copy()
+    xy[40, slot_of(truth, 40, 1), 0] += 60
+    found = find_problems(replace(truth, xy=xy))
+    problem = only(found, Kind.JUMP)
+    assert problem.first == problem.last == 40
+    assert truth.skeleton.keypoints[0] in problem.text
+    assert only(found, Kind.SHAPE).first == 40
+
+
+@pytest.mark.parametrize("kind", [Kind.MISSING, Kind.SURPLUS])
+def test_a_wrong_number_of_animals(truth, kind):
+    if kind is Kind.MISSING:
+        xy = truth.xy.copy()
+        xy[[80, 81, 84], 0] = np.nan
+        poses, config = replace(truth, xy=xy), ReviewConfig(animals=3)
+        text = "2 of 3 animals"
+    else:
+        poses, config = truth, ReviewConfig(animals=2)
+        text = "3 animals instead of 2"
+    problem = only(find_problems(poses, config), kind)
+    assert problem.text == text
+    expected = (80, 84) if kind is Kind.MISSING else (0, FRAMES - 1)
+    assert (problem.first, problem.last) == expected
+    assert not [p for p in find_problems(poses) if p.kind is kind]
+
+
+def test_low_confidence_of_an_animal_or_of_its_keypoints(truth):
+    grade, score = truth.instance_score.copy(), truth.score.copy()
+    grade[10:14, 0] = 0.2
+    grade[12, 0] = 0.1
+    score[150, 1] = 0.15
+    found = find_problems(replace(truth, instance_score=grade, score=score))
+    assert set(kinds(found)) == {Kind.CONFIDENCE}
+    first, second = found
+    assert (first.first, first.last, first.frame) == (10, 13, 12)
+    assert first.text.startswith("confidence 0.10")
+    assert (second.first, second.last) == (150, 150)
+
+
+def test_problems_close_together_are_one_and_far_apart_two(truth):
+    grade = truth.instance_score.copy()
+    rows = [20, 25, 60]
+    for row in rows:
+        grade[row, slot_of(truth, row, 1)] = 0.1
+    poses = replace(truth, instance_score=grade)
+    spans = [(p.first, p.last) for p in find_problems(poses)]
+    assert spans == [(20, 25), (60, 60)]
+    spans = [(p.first, p.last) for p in find_problems(poses, ReviewConfig(merge_frames=3))]
+    assert spans == [(20, 20), (25, 25), (60, 60)]
+
+
+def test_shapes_are_compared_with_the_labelled_ones():
+    rng = np.random.default_rng(0)
+    xy = np.zeros((60, 1, 2, 2))
+    xy[..., 1, 0] = rng.uniform(60, 64, (60, 1))
+    skeleton = Skeleton(("head", "tail"), edges=((0, 1),))
+    predicted = Poses(skeleton, xy, np.arange(60), track=np.zeros((60, 1), int))
+    assert find_problems(predicted) == []
+    labelled = replace(predicted, xy=xy / 2)
+    problem = only(find_problems(predicted, usual=labelled), Kind.SHAPE)
+    assert (problem.first, problem.last) == (0, 59)
+    assert "head - tail" in problem.text
+
+
+def test_without_identities_numbers_and_confidence_are_still_looked_at(truth):
+    grade = truth.instance_score.copy()
+    grade[30, 0] = 0.1
+    poses = replace(truth, track=np.full(truth.track.shape, -1), instance_score=grade)
+    found = find_problems(swapped(poses, 100), ReviewConfig(animals=2))
+    assert set(kinds(found)) == {Kind.SURPLUS, Kind.CONFIDENCE}
