@@ -17,7 +17,7 @@ FLOORS = {
     "poses": 1,
     "config": 1,
     "errors": 0,
-    "matching": 2,
+    "matching": 1.5,  # layers compare poses
     "io": 2,
     "models": 2.5,  # checkpoints are written through io.atomic
     "layers": 2,
@@ -26,6 +26,7 @@ FLOORS = {
     "losses": 3,
     "evaluation": 3,
     "inference": 3,
+    "labeling": 3,
     "sources": 3,
     "training": 4,
     "recordings": 4,
@@ -50,6 +51,7 @@ FORBIDDEN = {
     "tracking": ("torch", *SCREEN),
     "evaluation": ("torch", *SCREEN),
     "inference": SCREEN,
+    "labeling": ("torch", *SCREEN),
     "training": SCREEN,
     "api": SCREEN,
     "widgets": ("torch",),
