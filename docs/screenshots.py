@@ -3,7 +3,7 @@
     semimultipose demo --headless --out DEMO
     xvfb-run -a -s "-screen 0 1400x900x24" python docs/screenshots.py DEMO [--minutes 1.5]
 
-Writes ``annotate.png``, ``train.png``, ``predict.png`` and ``result.png`` to ``docs/images``.
+Writes ``annotate.png``, ``suggest.png``, ``train.png``, ``predict.png`` and ``result.png`` to ``docs/images``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.predict import PredictWidget
+from napari_semimultipose.widgets.suggest import SuggestWidget
 from napari_semimultipose.widgets.train import TrainWidget
 
 IMAGES = Path(__file__).parent / "images"
@@ -103,6 +104,22 @@ def predict(demo: Path) -> None:
         viewer.close()
 
 
+def suggest(demo: Path) -> None:
+    viewer = window()
+    viewer.open(demo / "recording.mp4", plugin="napari-semimultipose")
+    viewer.open(demo / "predictions.slp", plugin="napari-semimultipose")
+    widget = SuggestWidget(viewer)
+    dock(viewer, widget, "Suggest")
+    widget.count.setValue(6)
+    widget.start()
+    while widget.runner.running or widget.painter.running:
+        spin(0.2)
+    widget.step(1)
+    viewer.reset_view()
+    shot(viewer, "suggest")
+    viewer.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("demo", type=Path)
@@ -110,6 +127,7 @@ def main() -> None:
     given = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
     annotate()
+    suggest(given.demo)
     predict(given.demo)
     train(given.demo, given.minutes)
 
