@@ -49,7 +49,13 @@ def frame_features(picture: Picture, grid: tuple[int, int]) -> Features:
         in grey levels, where a difference that all cells share counts only `BRIGHTNESS` times.
     """
     step = max(1, min(picture.shape[:2]) // READ_PX)
-    cells = picture[::step, ::step].astype(np.float32).mean(-1)
+    coarse = picture[::step, ::step]
+    cells = coarse[..., 0].astype(np.float32)
+    for channel in range(
+        1, coarse.shape[2]
+    ):  # several times quicker than a mean over the last axis
+        cells += coarse[..., channel]
+    cells /= coarse.shape[2]
     for axis, n in enumerate(grid):
         length = cells.shape[axis]
         start = np.minimum(np.arange(n) * length // n, length - 1)
@@ -78,7 +84,7 @@ class FrameCover:
         Largest number of frames kept, 2 or more.
     """
 
-    def __init__(self, size: int = 2000) -> None:
+    def __init__(self, size: int = 1000) -> None:
         self._size = max(2, size)
         self._radius = SAME
         self._n = 0
@@ -114,34 +120,36 @@ class FrameCover:
         frames = np.array([frame for frame, _ in self._waiting], np.int64)
         points = np.stack([features for _, features in self._waiting])
         self._waiting = []
-        known = self._n
-        distance, nearest = self._nearest(points, 0)
+        distance, nearest = self._nearest(points)
+        within = np.sqrt(squared_distances(points, points))
+        fresh: dict[int, int] = {}  # frames of this batch that are kept, and their places
         i = 0
         while i < len(points):
-            if distance[i] > self._radius and self._n > known:  # perhaps like one of this batch
-                fresh, place = self._nearest(points[i : i + 1], known)
-                if fresh[0] < distance[i]:
-                    distance[i], nearest[i] = fresh[0], place[0]
+            if fresh and distance[i] > self._radius:
+                alike = min(fresh, key=within[i].__getitem__)
+                if within[i, alike] < distance[i]:
+                    distance[i], nearest[i] = within[i, alike], fresh[alike]
             if distance[i] <= self._radius:
                 self._counts[nearest[i]] += 1
             elif self._n < self._size:
                 self._frames[self._n], self._features[self._n] = frames[i], points[i]
                 self._counts[self._n] = 1
+                fresh[i] = self._n
                 self._n += 1
             else:
                 self._merge()
-                known = self._n
-                distance[i:], nearest[i:] = self._nearest(points[i:], 0)
+                fresh = {}
+                distance[i:], nearest[i:] = self._nearest(points[i:])
                 continue  # look at this one again
             i += 1
 
-    def _nearest(self, points: Features, start: int) -> tuple[NDArray, NDArray]:
-        """Distance to the nearest kept frame from `start` on, and its place, for each point."""
-        if start >= self._n:
+    def _nearest(self, points: Features) -> tuple[NDArray, NDArray]:
+        """Distance to the nearest kept frame and its place, for each point."""
+        if not self._n:
             return np.full(len(points), np.inf), np.zeros(len(points), np.int64)
-        squared = squared_distances(points, self._features[start : self._n])
+        squared = squared_distances(points, self._features[: self._n])
         nearest = squared.argmin(1)
-        return np.sqrt(squared[np.arange(len(points)), nearest]), nearest + start
+        return np.sqrt(squared[np.arange(len(points)), nearest]), nearest
 
     def _merge(self) -> None:
         """Let the radius grow until a quarter of the places is free."""

@@ -221,7 +221,7 @@ def suggest_diverse(
     stored = set(available) if frames.stored is not None else None
     known = [f for f in known if stored is None or f in stored]
     sights = [frame_features(frames[f], grid) for f in known]
-    cover = FrameCover(max(2000, 10 * count))
+    cover = FrameCover(max(1000, 20 * count))
     skip = frozenset(labelled)
     total = -(-len(available) // step)
     for seen, (i, picture) in enumerate(frames.iterate(step=step)):
