@@ -1,1 +1,1 @@
-"""Which frames are worth a person's time: suggestions before and after a model was trained."""
+"""Which frames are worth a person's time: to be labelled, or to be looked at again."""

@@ -41,6 +41,9 @@ MOST_READ = 20_000
 MOST_KNOWN = 500
 """So many labelled frames say which looks are labelled already."""
 
+CENTRAL = 0.25
+"""Share of the frames of a group that are near enough to its centre to stand for it."""
+
 POOL = 5
 """For one uncertain frame wanted, the looks of so many are compared."""
 
@@ -238,21 +241,29 @@ def suggest_diverse(
     rng = np.random.default_rng(seed)
     # Square roots: what is seen for long counts more, but not so much that the rest is forgotten.
     centres, member = cluster(features, np.sqrt(weight), count, rng, fixed)
-    out = []
-    for c in range(len(centres)):
+    share = np.array([weight[member == c].sum() for c in range(len(centres))]) / weight.sum()
+    words = " and unlike the labelled ones" if known else ""
+    out: list[Suggestion] = []
+    for c in np.argsort(-share, kind="stable").tolist():
         mine = np.flatnonzero(member == c)
         if len(mine):
-            best = mine[squared_distances(features[mine], centres[[c]])[:, 0].argmin()]
-            share = float(weight[mine].sum() / weight.sum())
-            words = f"stands for {_percent(share)} of the frames, which look like it"
-            if known:
-                words += " and unlike the labelled ones"
-            out.append(Suggestion(int(index[best]), "look", share, words))
-    out.sort(key=lambda s: (-s.value, s.frame))
+            away = squared_distances(features[mine], centres[[c]])[:, 0]
+            central = index[mine[away <= np.quantile(away, CENTRAL)]]
+            frame = _farthest(central, [*known, *(s.frame for s in out)])
+            text = f"stands for {_percent(share[c])} of the frames, which look like it{words}"
+            out.append(Suggestion(frame, "look", float(share[c]), text))
     if len(out) < count and not should_stop():  # pictures that do not differ
         taken = {*labelled, *(s.frame for s in out)}
         out += _even(available, count - len(out), taken)
     return out
+
+
+def _farthest(frames: IntArray, taken: Sequence[int]) -> int:
+    """Return the frame that is farthest in time from those that are taken."""
+    if not taken:
+        return int(frames[0])
+    gap = np.abs(frames[:, None] - np.array(taken)).min(1)
+    return int(frames[gap.argmax()])
 
 
 def _percent(share: float) -> str:
