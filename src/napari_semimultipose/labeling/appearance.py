@@ -59,9 +59,9 @@ def frame_features(picture: Picture, grid: tuple[int, int]) -> Features:
     for axis, n in enumerate(grid):
         length = cells.shape[axis]
         start = np.minimum(np.arange(n) * length // n, length - 1)
-        size = np.maximum(np.diff(np.append(start, length)), 1)
+        size = np.maximum(np.diff(np.append(start, length)), 1).astype(np.float32)
         shape = (-1, 1) if axis == 0 else (1, -1)
-        cells = np.add.reduceat(cells, start, axis=axis) / size.reshape(shape)
+        cells = np.asarray(np.add.reduceat(cells, start, axis=axis) / size.reshape(shape))
     mean = cells.mean()
     out = np.empty(cells.size + 1, np.float32)
     out[:-1] = (cells - mean).ravel() / np.sqrt(cells.size)
