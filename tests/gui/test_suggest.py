@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -250,12 +251,10 @@ def test_predictions_that_see_nothing_are_no_labels(viewer, image, recording, op
 
 
 def test_stop_shows_what_was_found_so_far(widget, qtbot, monkeypatch):
-    started = threading.Event()
-
     def endless(job, should_stop):
         while not should_stop():
             yield Progress(5, 10, "looking at frames")
-            started.set()
+            time.sleep(0.02)
         yield Suggested((Suggestion(3, "look", 0.5, "stands for half"),), True)
 
     monkeypatch.setattr(suggest_module, "suggestion_events", endless)
