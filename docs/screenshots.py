@@ -3,8 +3,8 @@
     semimultipose demo --headless --out DEMO
     xvfb-run -a -s "-screen 0 1400x900x24" python docs/screenshots.py DEMO [--minutes 1.5]
 
-Writes ``annotate.png``, ``train.png``, ``predict.png``, ``result.png`` and ``review.png`` to ``docs/images``. Without
-a demo only those are taken that need none.
+Writes ``annotate.png``, ``suggest.png``, ``train.png``, ``predict.png``, ``result.png`` and ``review.png`` to ``docs/images``.
+Without a demo only those are taken that need none.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from napari_semimultipose.poses import Poses, Source, Video
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.predict import PredictWidget
 from napari_semimultipose.widgets.review import ReviewWidget
+from napari_semimultipose.widgets.suggest import SuggestWidget
 from napari_semimultipose.widgets.train import TrainWidget
 
 IMAGES = Path(__file__).parent / "images"
@@ -153,6 +154,22 @@ def review() -> None:
     viewer.close()
 
 
+def suggest(demo: Path) -> None:
+    viewer = window()
+    viewer.open(demo / "recording.mp4", plugin="napari-semimultipose")
+    viewer.open(demo / "predictions.slp", plugin="napari-semimultipose")
+    widget = SuggestWidget(viewer)
+    dock(viewer, widget, "Suggest")
+    widget.count.setValue(6)
+    widget.start()
+    while widget.runner.running or widget.painter.running:
+        spin(0.2)
+    widget.step(1)
+    viewer.reset_view()
+    shot(viewer, "suggest")
+    viewer.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("demo", type=Path, nargs="?")
@@ -162,6 +179,7 @@ def main() -> None:
     annotate()
     review()
     if given.demo is not None:
+        suggest(given.demo)
         predict(given.demo)
         train(given.demo, given.minutes)
 

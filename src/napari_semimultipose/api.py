@@ -6,7 +6,7 @@ Everything is loaded when a verb is first used: importing this module is cheap.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semimultipose.config import Config, EvaluateConfig, TrackConfig
-from napari_semimultipose.errors import FramesError
+from napari_semimultipose.errors import ConfigError, FramesError
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.sources import Entries, rows_named
 
 if TYPE_CHECKING:
     from napari_semimultipose.inference.predict import Predictor
     from napari_semimultipose.io.frames import Frames
+    from napari_semimultipose.labeling.suggest import Progress, Suggestion
     from napari_semimultipose.recordings import Recording
     from napari_semimultipose.training.events import Event
 
@@ -36,6 +37,7 @@ __all__ = [
     "predict",
     "read_poses",
     "render",
+    "suggest",
     "track",
     "train",
     "write_poses",
@@ -317,6 +319,81 @@ def track(poses: Poses, config: TrackConfig | None = None) -> Poses:
     from napari_semimultipose.tracking import identity
 
     return identity.track(poses, config)
+
+
+def suggest(
+    frames: Any,
+    *,
+    by: str | None = None,
+    count: int = 20,
+    predictions: FilePath | Poses | Sequence[FilePath | Poses] = (),
+    labels: FilePath | Poses | None = None,
+    seed: int = 0,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[Progress], Any] | None = None,
+) -> list[Suggestion]:
+    """Suggest frames of a recording that are worth labelling.
+
+    Parameters
+    ----------
+    frames : path, Frames or array
+        A recording, or a text file that lists images.
+    by : {"even", "diverse", "uncertain"}, optional
+        Evenly spaced frames; frames of different looks; frames on which predictions are doubtful. By
+        default ``uncertain`` where there are predictions, else ``diverse``.
+    count : int
+        Number of suggestions; fewer come when there are not enough frames.
+    predictions : path, Poses or sequence of these
+        What a model found on the frames. Of several models the disagreement counts as well; the
+        first one is judged.
+    labels : path or Poses, optional
+        Labels; the frames that they hold are never suggested.
+    seed : int
+        Of the clustering for ``diverse``; equal seeds give equal suggestions.
+    should_stop : callable, optional
+        Asked while frames are read; True ends that, and what was seen until then is used.
+    on_progress : callable, optional
+        Called with a `labeling.suggest.Progress` now and then.
+
+    Returns
+    -------
+    list of Suggestion
+        With a reason each, the most important first; see `labeling.suggest`.
+
+    Raises
+    ------
+    ConfigError
+        When predictions are missing or not used.
+    FramesError, LabelsError
+        When something cannot be read, or predictions do not belong to the frames.
+    """
+    from napari_semimultipose.io.frames import Frames
+    from napari_semimultipose.labeling import suggest as work
+    from napari_semimultipose.recordings import open_recording
+
+    given = [predictions] if isinstance(predictions, (str, os.PathLike, Poses)) else predictions
+    if given and by not in (None, "uncertain"):
+        raise ConfigError(
+            f"predictions are only used by 'uncertain': leave them out, or leave out {by!r}"
+        )
+    tables = [p if isinstance(p, Poses) else read_poses(p) for p in given]
+    known = labels if isinstance(labels, Poses) or labels is None else read_poses(labels)
+    with ExitStack() as opened:
+        recording = open_recording(frames)
+        if not isinstance(frames, Frames):
+            opened.enter_context(recording)
+        return work.drain(
+            work.suggest_frames(
+                recording,
+                work.criterion(by or ("uncertain" if tables else "diverse")),
+                count,
+                predictions=tables,
+                labels=() if known is None else [known],
+                seed=seed,
+                should_stop=should_stop or (lambda: False),
+            ),
+            on_progress,
+        )
 
 
 def evaluate(

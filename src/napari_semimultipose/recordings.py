@@ -270,6 +270,33 @@ def folder_content(folder: Path) -> tuple[list[Path], list[Path]]:
         return [], videos
 
 
+def open_recording(source: Any) -> Frames:
+    """Open one recording; a text file that lists images is one as well, with the names as written there.
+
+    Raises
+    ------
+    FramesError
+        When it is missing or damaged, or is a labels file or a folder of videos.
+    """
+    from napari_semimultipose.io.video import open_frames
+
+    path = Path(source) if isinstance(source, (str, os.PathLike)) else None
+    if path is None:
+        return open_frames(source)
+    if path.suffix.lower() == _LIST_SUFFIX:
+        frames = open_frames([str(file) for file in resolve_entries(path)])
+        frames.names = tuple(read_entries(path))
+        return frames
+    if path.is_dir() and path.suffix != ".zarr":
+        _, videos = folder_content(path)
+        if videos:
+            names = some(video.name for video in videos)
+            raise FramesError(f"{path} holds videos ({names}); name one of them")
+    if path.is_file() and is_labels_file(path) and not path.name.endswith(".pkg.slp"):
+        raise FramesError(f"{path} is a labels file; name the recording that the labels belong to")
+    return open_frames(source)
+
+
 @dataclass(frozen=True)
 class Recording:
     """Frames to predict, and where their poses belong.

@@ -23,10 +23,11 @@ from napari_semimultipose.cli.train import follow
 from napari_semimultipose.errors import ConfigError, FramesError, TrainingError
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.poses import Poses, Skeleton, Video
+from napari_semimultipose.sources import read_entries
 from napari_semimultipose.training import events
 
 SKELETON = Skeleton(("head", "left", "right"), edges=((0, 1), (0, 2)))
-COMMANDS = ("train", "predict", "track", "evaluate", "convert", "demo", "info")
+COMMANDS = ("train", "predict", "suggest", "track", "evaluate", "convert", "demo", "info")
 
 
 def run(*arguments: object) -> Result:
@@ -110,6 +111,81 @@ class TestConventions:
         result = run("convert", truth_file, tmp_path / "out.json")
         assert result.exit_code == 130
         assert "Traceback" not in result.stderr
+
+
+class TestSuggest:
+    @pytest.fixture
+    def recording(self, tmp_path: Path) -> Path:
+        rng = np.random.default_rng(0)
+        looks = rng.integers(0, 255, (4, 20, 30, 1), np.uint8)
+        path = tmp_path / "clip.npy"
+        np.save(path, np.repeat(looks, 15, axis=0))
+        return path
+
+    @pytest.fixture
+    def predictions(self, tmp_path: Path) -> Path:
+        xy = 10 + np.zeros((60, 1, 3, 2)) + np.array([[0, -5], [-3, 4], [3, 4]])
+        score = np.full((60, 1), 0.8)
+        score[33] = 0.1
+        poses = Poses(SKELETON, xy, np.arange(60), instance_score=score, source=np.ones((60, 1)))
+        write_poses(poses, tmp_path / "poses.slp")
+        return tmp_path / "poses.slp"
+
+    def test_the_list_can_be_read_by_others_and_has_the_reasons(
+        self, recording: Path, tmp_path: Path
+    ) -> None:
+        out, reasons = tmp_path / "label.txt", tmp_path / "label.json"
+        result = run("suggest", recording, "--count", 4, "--out", out, "--json", reasons)
+        assert result.exit_code == 0, result.output
+        frames = [int(entry) for entry in read_entries(out)]
+        assert sorted(f // 15 for f in frames) == [0, 1, 2, 3]
+        content = json.loads(reasons.read_text())
+        assert [entry["frame"] for entry in content] == frames
+        assert {entry["kind"] for entry in content} == {"look"}
+        assert content[0]["value"] == 0.25
+        assert "# stands for 25 % of the frames" in out.read_text()
+        assert result.stdout.splitlines()[0].startswith(f"{frames[0]}\tstands for 25 %")
+
+    def test_predictions_and_labels_are_taken_into_account(
+        self, recording: Path, predictions: Path, tmp_path: Path
+    ) -> None:
+        out, reasons = tmp_path / "label.txt", tmp_path / "label.json"
+        ask = ("suggest", recording, "--predictions", predictions, "--out", out, "--json", reasons)
+        assert run(*ask, "--count", 1).exit_code == 0
+        (found,) = json.loads(reasons.read_text())
+        assert (found["frame"], found["kind"], found["value"]) == (33, "animal score", 0.1)
+        assert found["doubt"] > 0.4
+        labels = read_poses(predictions).select([33])
+        labels.source[:] = 0
+        write_poses(labels, tmp_path / "labels.slp")
+        assert run(*ask, "--labels", tmp_path / "labels.slp").exit_code == 0
+        assert "33" not in read_entries(out)
+
+    def test_images_are_named_as_in_their_list(self, tmp_path: Path) -> None:
+        import imageio.v3 as iio
+
+        (tmp_path / "images").mkdir()
+        names = [f"images/{i}.png" for i in range(6)]
+        for name in names:
+            iio.imwrite(tmp_path / name, np.zeros((8, 8), np.uint8))
+        (tmp_path / "all.txt").write_text("\n".join(names))
+        out = tmp_path / "label.txt"
+        result = run("suggest", tmp_path / "all.txt", "--by", "even", "--count", 2, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert read_entries(out) == [names[1], names[4]]
+
+    def test_what_cannot_be_is_said(
+        self, recording: Path, predictions: Path, truth_file: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out.txt"
+        fails(run("suggest", recording, "--by", "uncertain", "--out", out), "predictions")
+        fails(run("suggest", recording, "--by", "best", "--out", out), "'best'", "diverse")
+        fails(run("suggest", truth_file, "--out", out), "labels file")
+        fails(run("suggest", tmp_path / "no.mp4", "--out", out), "no.mp4")
+        fails(run("suggest", recording, "--out", recording), "would be replaced")
+        ask = ("suggest", recording, "--predictions", predictions, "--by", "even", "--out", out)
+        fails(run(*ask), "'even'", "predictions")
+        assert not out.exists()
 
 
 class TestConvert:

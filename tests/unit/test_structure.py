@@ -17,7 +17,7 @@ FLOORS = {
     "poses": 1,
     "config": 1,
     "errors": 0,
-    "matching": 2,
+    "matching": 1.5,  # layers compare poses
     "io": 2,
     "models": 2.5,  # checkpoints are written through io.atomic
     "layers": 2,

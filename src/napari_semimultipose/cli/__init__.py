@@ -20,6 +20,7 @@ from napari_semimultipose.cli.info import info
 from napari_semimultipose.cli.labels import convert, evaluate, track
 from napari_semimultipose.cli.predict import predict
 from napari_semimultipose.cli.sample import demo
+from napari_semimultipose.cli.suggest import suggest
 from napari_semimultipose.cli.train import train
 from napari_semimultipose.errors import SemiMultiPoseError
 
@@ -55,7 +56,7 @@ app = typer.Typer(
     help="Multi-animal pose estimation that learns from labelled and unlabelled frames.",
 )
 app.command(context_settings={"allow_extra_args": True})(train)
-for _command in (predict, track, evaluate, convert, demo, info):
+for _command in (predict, suggest, track, evaluate, convert, demo, info):
     app.command()(_command)
 
 

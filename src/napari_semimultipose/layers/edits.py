@@ -142,6 +142,33 @@ def copy_animals(store: PoseStore, row: int, slots: ArrayLike, video: int, frame
     return _edit(store, _count("copy", len(source), "animal"), [target] * len(source), free, paste)
 
 
+def accept_animals(store: PoseStore, row: int, slots: ArrayLike) -> Change:
+    """Make predicted animals of one row labels, as they are."""
+    chosen = np.asarray(slots, np.int64).reshape(-1)
+
+    def accept(values: Values) -> None:
+        values["score"][values["visible"] > 0] = 1.0
+
+    return _edit(
+        store, _count("accept", len(chosen), "animal"), [row] * len(chosen), chosen, accept
+    )
+
+
+def add_animals(
+    store: PoseStore, video: int, frame: int, xy: ArrayLike, visible: ArrayLike
+) -> Change:
+    """Add animals to a frame, without tracks: positions [M, K, 2] and visibilities [M, K]."""
+    positions, seen = np.asarray(xy, np.float64), np.asarray(visible, np.int8)
+    row = store.ensure_row(video, frame)
+    free = store.free_slots(row, len(positions))
+
+    def add(values: Values) -> None:
+        values["xy"][:], values["visible"][:] = positions, seen
+        values["score"][:], values["track"][:] = 1.0, -1
+
+    return _edit(store, _count("add", len(free), "animal"), [row] * len(free), free, add)
+
+
 def set_track(store: PoseStore, row: int, slot: int, track: int) -> Change:
     """Give an animal a track (-1: none); who has it on this frame takes the other's in exchange."""
     others = [s for s in store.slots(row) if s != slot and store.array("track")[row, s] == track]

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, ref
 from napari.layers import Image, Points, Vectors
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.accept import accept_predictions
 from napari_semimultipose.layers.geometry import image_shape, n_frames
 from napari_semimultipose.layers.labelling import LabelSession
 from napari_semimultipose.layers.mouse import MouseLabelling
@@ -26,6 +27,7 @@ from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import keys
 from napari_semimultipose.widgets.autosave import Autosave
 from napari_semimultipose.widgets.recordings import place_of_recording, shows, video_of
+from napari_semimultipose.widgets.suggested import labelled_in, predictions_on, suggested_frames
 
 if TYPE_CHECKING:
     import napari
@@ -115,9 +117,8 @@ class LabelsDocument:
         LabelsError
             When the points form no animals of the skeleton; see `layers.points`.
         """
-        known = _known.get(points)
-        document = None if known is None else known()
-        if document is not None and not document.closed:
+        document = document_of(points)
+        if document is not None:
             return document
         info = info_from_metadata(points.metadata)
         path = points.source.path
@@ -270,6 +271,20 @@ class LabelsDocument:
         """Copy the animals of the previous or next labelled frame."""
         self.session.copy_from_neighbour(direction)
 
+    def step_suggestion(self, direction: int) -> None:
+        """Go to the next or previous suggested frame that is not labelled yet."""
+        if self.image is not None:
+            found = suggested_frames(self.image).step(direction, labelled_in(self.points))
+            self.view.go_to(found.frame)
+
+    def accept_predictions(self) -> None:
+        """Make the predictions on this frame labels that can be edited."""
+        video, frame = self.session.video, self.session.frame
+        predicted = None
+        if self.image is not None:
+            predicted = predictions_on(self.viewer, self.image, frame, but=self.points)
+        accept_predictions(self.store, video, frame, predicted)
+
     def toggle_colors(self) -> None:
         """Colour by keypoint or by animal."""
         by_animal = self.view.style.color_by == "keypoint"
@@ -312,6 +327,13 @@ def _flush_all() -> None:
         document = known()
         if document is not None:
             document.autosave.flush()
+
+
+def document_of(points: Points) -> LabelsDocument | None:
+    """Return the labels that are worked on in a Points layer, if there are any."""
+    known = _known.get(points)
+    document = None if known is None else known()
+    return None if document is None or document.closed else document
 
 
 def keep(documents: Sequence[LabelsDocument]) -> None:

@@ -1,0 +1,145 @@
+"""From labels and predictions of any origin to the frame numbers of one recording."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io.frames import Frames
+from napari_semimultipose.io.places import match_names, name_parts
+from napari_semimultipose.poses import Poses, Source, Video
+
+
+def poses_of_recording(poses: Poses, frames: Frames, video: int | None = None) -> Poses:
+    """Poses on the frames of a recording, numbered as its frames are, sorted.
+
+    Images are recognised by name, frames of videos by number.
+
+    Parameters
+    ----------
+    poses : Poses
+        Labels or predictions, perhaps of several videos.
+    frames : Frames
+        The recording.
+    video : int, optional
+        Index of its video in `poses`, where that is known. By default the only video, or those with the
+        file name of the recording, or those that share images with it.
+
+    Returns
+    -------
+    Poses
+        Of one video; without rows when none belongs to the recording.
+
+    Raises
+    ------
+    LabelsError
+        When the name of an image fits several images.
+    """
+    number = np.full(len(poses), -1, np.int64)
+    for index in _videos_of(poses, frames) if video is None else [video]:
+        rows = np.flatnonzero(poses.video == index)
+        place = _places(poses.videos[index], frames)
+        old = poses.frame[rows]
+        known = old < len(place)
+        number[rows[known]] = place[old[known]]
+    kept = poses.select((number >= 0) & (number < len(frames)))
+    fresh = number[(number >= 0) & (number < len(frames))]
+    _, first = np.unique(fresh, return_index=True)  # of a frame that is there twice, one
+    reference = Video(frames.path or "", tuple(frames.names or ()))
+    return replace(
+        kept.select(first),
+        frame=fresh[first],
+        video=np.zeros(len(first), np.int64),
+        videos=(reference,),
+    )
+
+
+def labelled_frames(labels: Poses) -> frozenset[int]:
+    """Frames with an animal that a person labelled, and those that are marked as empty.
+
+    Among predictions a frame without an animal is none that a person looked at.
+    """
+    human = labels.present & (labels.source == Source.HUMAN)
+    known = human.any(1)
+    if (human == labels.present).all():
+        known = known | ~labels.present.any(1)
+    return frozenset(labels.frame[known].tolist())
+
+
+def with_empty_frames(poses: Poses) -> Poses:
+    """Add rows for the frames between others on which nothing was found.
+
+    Files leave such frames out. Predictions of frames far from each other stay as they are.
+    """
+    step = usual_step(poses)
+    frame = poses.frame
+    if len(frame) < 2 or len(frame) * step < (frame[-1] - frame[0]) / 2:
+        return poses
+    every = np.union1d(np.arange(frame[0], frame[-1], step), frame)
+    if len(every) == len(frame):
+        return poses
+    index = np.searchsorted(every, frame)
+    n, k = poses.xy.shape[1:3]
+    xy = np.full((len(every), n, k, 2), np.nan)
+    xy[index] = poses.xy
+    wide: dict[str, Any] = {}
+    for name in ("score", "instance_score", "track", "visible", "source"):
+        value = getattr(poses, name)
+        wide[name] = np.zeros((len(every), *value.shape[1:]), value.dtype)
+        wide[name][index] = value
+    return replace(poses, xy=xy, frame=every, video=np.zeros(len(every), np.int64), **wide)
+
+
+def usual_step(poses: Poses) -> int:
+    """Distance between neighbouring frames that occurs most often; 1 for a single frame."""
+    steps = np.diff(poses.frame)
+    return int(np.bincount(np.minimum(steps, 10_000)).argmax()) if len(steps) else 1
+
+
+def same_keypoints(first: Poses, other: Poses) -> Poses:
+    """Poses with their keypoints in the order of others.
+
+    Raises
+    ------
+    LabelsError
+        When the names differ.
+    """
+    names, wanted = other.skeleton.keypoints, first.skeleton.keypoints
+    if names == wanted:
+        return other
+    if set(names) != set(wanted):
+        raise LabelsError(
+            f"poses with the keypoints {', '.join(names)} cannot be compared with poses with the "
+            f"keypoints {', '.join(wanted)}: give poses of one skeleton"
+        )
+    order = [names.index(name) for name in wanted]
+    return replace(
+        other,
+        skeleton=first.skeleton,
+        xy=other.xy[:, :, order],
+        score=other.score[:, :, order],
+        visible=other.visible[:, :, order],
+    )
+
+
+def _videos_of(poses: Poses, frames: Frames) -> list[int]:
+    """Videos of poses that are the recording, as far as names tell."""
+    if len(poses.videos) == 1:
+        return [0]
+    if frames.names:
+        return [i for i, video in enumerate(poses.videos) if video.images]
+    name = name_parts(frames.path or "")[-1:]
+    same = [i for i, v in enumerate(poses.videos) if name and name_parts(v.path)[-1:] == name]
+    exact = [i for i in same if poses.videos[i].path == frames.path]
+    return exact or same
+
+
+def _places(video: Video, frames: Frames) -> np.ndarray:
+    """Frame of the recording for each frame of a video; -1 where it is not there."""
+    if video.images and frames.names:
+        found = match_names(list(video.images), list(frames.names))
+        return np.array([-1 if i is None else i for i in found], np.int64)
+    return np.arange(len(frames))

@@ -1,0 +1,74 @@
+"""Poses of any origin find the frames of a recording."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_semimultipose.io.frames import Frames
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.labeling.alignment import (
+    poses_of_recording,
+    same_keypoints,
+    usual_step,
+    with_empty_frames,
+)
+from napari_semimultipose.poses import Poses, Skeleton, Video
+
+SKELETON = Skeleton(("a", "b"))
+
+
+def poses(frame: list[int], videos: tuple[Video, ...] = (Video(),), video: object = None) -> Poses:
+    xy = np.arange(len(frame), dtype=float)[:, None, None, None] + np.zeros((1, 1, 2, 2))
+    return Poses(SKELETON, xy, np.array(frame), video=video, videos=videos)  # type: ignore[arg-type]
+
+
+def recording(
+    count: int = 10, path: str | None = None, names: tuple[str, ...] | None = None
+) -> Frames:
+    frames = open_frames(np.zeros((count, 4, 8, 1), np.uint8))
+    frames.path, frames.names = path, names
+    return frames
+
+
+def test_images_are_known_by_name_in_any_order() -> None:
+    labels = poses([0, 1, 2], (Video("", ("x/c.png", "x/a.png", "x/lost.png")),))
+    found = poses_of_recording(labels, recording(3, names=("a.png", "b.png", "c.png")))
+    assert found.frame.tolist() == [0, 2]
+    assert found.xy[:, 0, 0, 0].tolist() == [1, 0]
+
+
+def test_the_video_is_chosen_by_name() -> None:
+    videos = (Video("old/one.mp4"), Video("old/two.mp4"))
+    labels = poses([1, 2, 3], videos, [0, 1, 1])
+    assert poses_of_recording(labels, recording(path="new/two.mp4")).frame.tolist() == [2, 3]
+    assert poses_of_recording(labels, recording(path="three.mp4")).frame.tolist() == []
+    assert poses_of_recording(labels, recording(path="three.mp4"), video=0).frame.tolist() == [1]
+
+
+def test_a_single_video_may_have_moved() -> None:
+    labels = poses([8, 2, 40], (Video("elsewhere.mp4"),))
+    assert poses_of_recording(labels, recording(path="here.mp4")).frame.tolist() == [2, 8]
+
+
+def test_frames_without_animals_are_filled_in_between_others_only() -> None:
+    full = with_empty_frames(poses([3, 4, 7, 8, 9]))
+    assert full.frame.tolist() == [3, 4, 5, 6, 7, 8, 9]
+    assert full.present[:, 0].tolist() == [True, True, False, False, True, True, True]
+    assert with_empty_frames(poses([0, 10, 20, 40, 50])).frame.tolist() == [0, 10, 20, 30, 40, 50]
+    assert with_empty_frames(poses([0, 1, 500])).frame.tolist() == [0, 1, 500]
+    assert len(with_empty_frames(poses([]))) == 0
+
+
+def test_the_usual_step() -> None:
+    assert usual_step(poses([4])) == 1
+    assert usual_step(poses([0, 5, 10, 11])) == 5
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_keypoints_are_paired_by_name(names: tuple[str, str]) -> None:
+    other = Poses(Skeleton(names), np.array([[[[1.0, 1], [2, 2]]]]), np.array([0]))
+    same = same_keypoints(poses([0]), other)
+    assert same.skeleton == SKELETON
+    assert same.xy[0, 0, names.index("a")].tolist() in ([1, 1], [2, 2])
+    assert same.xy[0, 0, 0, 0] == other.xy[0, 0, names.index("a"), 0]
