@@ -52,6 +52,7 @@ from qtpy.QtWidgets import QApplication
 viewer = napari.Viewer()
 ((data, attributes, _),) = read_frames(sys.argv[1])
 viewer.add_image(data, **attributes)
+viewer.dims.set_point(0, 0)
 widget = AnnotateWidget(viewer)
 viewer.window.add_dock_widget(widget)
 widget.open_labels(pathlib.Path(sys.argv[2]))
