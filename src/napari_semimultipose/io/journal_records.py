@@ -164,7 +164,7 @@ def encode(record: Table | Edit | Videos) -> bytes:
     meta["arrays"] = [[n, a.dtype.str, list(a.shape)] for n, a in fixed.items()]
     line = json.dumps(meta).encode()
     views = (a.reshape(-1).view(np.uint8).data for a in fixed.values())  # copied once, at the end
-    parts = [_LINE.pack(len(line)) + line, *views]
+    parts: list[Any] = [_LINE.pack(len(line)) + line, *views]
     check = 0
     for part in parts:
         check = zlib.crc32(part, check)
