@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_semimultipose.layers import edits
-from napari_semimultipose.layers.skeletons import with_skeleton
+from napari_semimultipose.layers.history import History
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.poses import Poses, Skeleton, Video, Visibility
 
@@ -49,8 +49,7 @@ def _edit(store: PoseStore, kind: str, rng: np.random.Generator, past: list) -> 
     if kind == "skeleton":
         n = len(store.skeleton)
         names = (*store.skeleton.keypoints[1:], f"new{store.revision}")
-        changed = with_skeleton(store.snapshot(), Skeleton(names), [*range(1, n), None])
-        store.replace(changed)
+        History.of(store).set_skeleton(Skeleton(names), [*range(1, n), None])
     elif kind == "video":
         store.add_video(Video(f"clip{len(store.videos)}"))
         return edits.place_keypoint(store, len(store.videos) - 1, frame, None, k, xy)

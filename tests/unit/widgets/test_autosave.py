@@ -18,8 +18,9 @@ from napari_semimultipose.io.journal import Journal, recover
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.lock import Owner, lock_path
 from napari_semimultipose.layers import edits
+from napari_semimultipose.layers.history import History
 from napari_semimultipose.layers.store import PoseStore
-from napari_semimultipose.poses import Poses, Source, Video
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 from napari_semimultipose.widgets import autosave, unsaved
 from napari_semimultipose.widgets.autosave import Autosave
 
@@ -208,13 +209,13 @@ def test_predictions_alone_need_no_journal_and_corrected_ones_do(place):
 
 
 def test_another_skeleton_is_kept_at_once(place):
-    from napari_semimultipose.layers.skeletons import with_skeleton
-    from napari_semimultipose.poses import Skeleton
-
     store = new_store()
     keeper = Autosave(store, place)
-    store.replace(with_skeleton(store.snapshot(), Skeleton(("a", "b")), [0, None]))
+    history = History.of(store)
+    history.set_skeleton(Skeleton(("a", "b")), [0, None])
     assert recover(keeper.path).poses.skeleton.keypoints == ("a", "b")
+    history.undo()
+    assert recover(keeper.path).poses.skeleton == SKELETON
     keeper.close()
 
 
