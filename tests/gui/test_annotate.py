@@ -12,11 +12,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QPushButton
 
+from napari_semimultipose.io.journal import Journal
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
-from napari_semimultipose.widgets import annotate_pages, autosave
+from napari_semimultipose.widgets import annotate_pages, unsaved
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.keys import KEYS, actions, help_html
 
@@ -396,7 +397,7 @@ def test_labels_are_saved_and_opened_again(labelling, hand, viewer, tmp_path, qt
     assert after.skeleton.edges == SKELETON.edges
     assert [layer.name for layer in viewer.layers] == ["clip", "labels skeleton", "labels"]
     label(hand, labelling, OTHER)
-    assert "unsaved" in labelling.files.state.text()
+    assert "autosaved" in labelling.files.state.text()
     labelling.save()
     assert read_poses(tmp_path / "labels.slp").n_instances == 2
 
@@ -468,7 +469,7 @@ def test_autosave_appears_beside_the_recording_and_goes_when_saved(
     labelling, hand, qtbot, folder, tmp_path
 ):
     label(hand, labelling, ANIMAL)
-    kept = folder.parent / "clip.semimultipose.slp"
+    kept = folder.parent / "clip.semimultipose.journal"
     wait_for_autosave(qtbot, labelling)
     assert labelling.document.autosave.path == kept
     near(read_poses(kept).xy[0, 0], ANIMAL)
@@ -504,7 +505,7 @@ def test_newer_unsaved_labels_are_offered_with_the_labels_file(
     time.sleep(0.05)
     label(hand, labelling, OTHER)
     viewer.layers.remove(labelling.document.points)
-    labelling.banner.offer_again(tmp_path / "clip.semimultipose.slp")
+    labelling.banner.offer_again(tmp_path / "labels.slp.semimultipose.journal")
     labelling.open_labels(tmp_path / "labels.slp")
     assert poses_of(labelling).n_instances == 1
     assert labelling.banner.isVisible()
@@ -513,7 +514,7 @@ def test_newer_unsaved_labels_are_offered_with_the_labels_file(
     assert labelling.document.path == tmp_path / "labels.slp"
     labelling.save()
     assert read_poses(tmp_path / "labels.slp").n_instances == 2
-    assert autosave.found(tmp_path / "clip") == []
+    assert unsaved.found(tmp_path / "clip") == []
 
 
 def test_discarded_labels_stay_on_the_disk_but_are_not_offered_again(
@@ -523,8 +524,8 @@ def test_discarded_labels_stay_on_the_disk_but_are_not_offered_again(
     viewer.layers.remove(labelling.document.points)
     process_events()
     qtbot.mouseClick(labelling.banner.discard, Qt.MouseButton.LeftButton)
-    assert autosave.found(tmp_path / "clip") == []
-    assert read_poses(tmp_path / "clip.discarded.semimultipose.slp").n_instances == 1
+    assert unsaved.found(tmp_path / "clip") == []
+    assert read_poses(tmp_path / "clip.discarded.semimultipose.journal").n_instances == 1
 
 
 def test_unsaved_labels_of_before_are_not_overwritten(labelling, hand, viewer, qtbot, tmp_path):
@@ -533,14 +534,16 @@ def test_unsaved_labels_of_before_are_not_overwritten(labelling, hand, viewer, q
     labelling.new_labels(SKELETON)
     label(hand, labelling, ANIMAL + OTHER)
     wait_for_autosave(qtbot, labelling)
-    found = autosave.found(tmp_path / "clip")
-    assert sorted(read_poses(path).n_instances for path in found) == [1, 2]
+    kept = tmp_path.glob("*.journal")
+    assert sorted(read_poses(path).n_instances for path in kept) == [1, 2]
+    # The second one is being written to: only the first one is to be offered.
+    assert [read_poses(path).n_instances for path in unsaved.found(tmp_path / "clip")] == [1]
 
 
 def test_closing_the_window_writes_the_labels(labelling, hand, viewer, tmp_path):
     label(hand, labelling, ANIMAL)
     viewer.close()
-    assert read_poses(tmp_path / "clip.semimultipose.slp").n_instances == 1
+    assert read_poses(tmp_path / "clip.semimultipose.journal").n_instances == 1
 
 
 def test_closing_the_dock_writes_the_labels_and_gives_mouse_and_keys_back(
@@ -550,7 +553,7 @@ def test_closing_the_dock_writes_the_labels_and_gives_mouse_and_keys_back(
     points = labelling.document.points
     viewer.window.remove_dock_widget(labelling)
     qtbot.waitUntil(lambda: not isalive(labelling), timeout=20_000)
-    assert read_poses(tmp_path / "clip.semimultipose.slp").n_instances == 1
+    assert read_poses(tmp_path / "clip.semimultipose.journal").n_instances == 1
     hand.click(*OTHER[0], points)
     assert poses_from_layer(points).n_instances == 1
     again = open_widget(AnnotateWidget)
@@ -564,14 +567,14 @@ def test_a_disk_that_cannot_be_written_to_is_said(labelling, hand, monkeypatch, 
     def full(*args):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(autosave, "_write", full)
-    label(hand, labelling, ANIMAL)
-    labelling.document.autosave.flush()
+    label(hand, labelling, ANIMAL[:1])
+    monkeypatch.setattr(Journal, "append", full)
+    label(hand, labelling, ANIMAL[1:])
     labelling._tick()
     assert "AUTOSAVE FAILED" in labelling.files.state.text()
     monkeypatch.undo()
     labelling.document.autosave.flush()
-    assert read_poses(tmp_path / "clip.semimultipose.slp").n_instances == 1
+    assert read_poses(tmp_path / "clip.semimultipose.journal").n_instances == 1
 
 
 # --------------------------------------------------------------- other layers
@@ -681,7 +684,7 @@ def test_labels_of_a_stack_in_memory(viewer, open_widget, hand, home, qtbot):
     widget.new_labels(SKELETON)
     label(hand, widget, ANIMAL)
     widget.document.autosave.flush()
-    assert read_poses(home / "semimultipose" / "stack.semimultipose.slp").n_instances == 1
+    assert read_poses(home / "semimultipose" / "stack.semimultipose.journal").n_instances == 1
 
 
 def test_a_single_image(viewer, open_widget, hand):

@@ -162,6 +162,17 @@ FORMATS: dict[str, Format] = {
             "yolo:write",
             folder=(".txt", ".yaml"),
         ),
+        Format(
+            "journal",
+            "Journal of unsaved labels",
+            (".semimultipose.journal",),
+            True,
+            False,
+            "everything, after every edit in the Annotate widget",
+            "nothing",
+            "journal:read",
+            "",
+        ),
     )
 }
 
@@ -287,6 +298,8 @@ def detect_format(path: Path) -> str:
         return "coco"
     if suffix == ".nwb":
         return "nwb"
+    if suffix == ".journal":
+        return "journal"
     if path.is_dir() or suffix in (".yaml", ".yml"):
         if _load("deeplabcut_project:is_project")(path):
             return "deeplabcut-project"

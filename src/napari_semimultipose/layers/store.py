@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.poses import BoolArray, IntArray, Poses, Skeleton, Source, Video
 
 # Value of an empty slot, for each array of `Poses` that has the axes [F, N, ...].
@@ -142,12 +143,15 @@ class PoseStore:
     generation : int
         Grows when animals were replaced without a `Change`: earlier changes must not be applied or
         reversed any more.
+    read_only : str
+        Why nothing may be changed, in words for the user; "" when it may.
     """
 
     def __init__(self, poses: Poses) -> None:
         self.listeners: list[Callable[[Change | None], None]] = []
         self.revision = 0
         self.generation = 0
+        self.read_only = ""
         self._load(poses)
 
     def _load(self, poses: Poses) -> None:
@@ -247,11 +251,14 @@ class PoseStore:
         rows = np.flatnonzero(self.present().any(1))
         return self.take(rows[:: max(1, len(rows) // n)])
 
+    def table(self) -> Poses:
+        """Return all animals, with their slots as they are, and all marked frames, sorted."""
+        rows = np.flatnonzero(self.present().any(1) | self._negative[: self._used])
+        return self.take(rows[np.lexsort((self.array("frame")[rows], self.array("video")[rows]))])
+
     def snapshot(self) -> Poses:
         """Return all animals and all marked frames as `Poses`, sorted by video and frame."""
-        present = self.present()
-        rows = np.flatnonzero(present.any(1) | self._negative[: self._used])
-        poses = self.take(rows[np.lexsort((self.array("frame")[rows], self.array("video")[rows]))])
+        poses = self.table()
         count = poses.present.sum(1)
         packed = np.arange(self.n_slots) < count[:, None]
         if count.max(initial=0) == self.n_slots and (poses.present == packed).all():
@@ -282,7 +289,14 @@ class PoseStore:
         return [int(i) for i in free[:n]]
 
     def apply(self, change: Change) -> None:
-        """Apply a change and tell the listeners."""
+        """Apply a change and tell the listeners.
+
+        Raises
+        ------
+        LabelsError
+            When the store is read-only, as with everything else that changes it.
+        """
+        self._check_writable()
         for name, value in change.after.items():
             self._arrays[name][change.row, change.slot] = value
         self._negative[change.marked] = change.mark_after
@@ -290,6 +304,7 @@ class PoseStore:
 
     def add(self, poses: Poses) -> None:
         """Add the rows of poses of the same skeleton and videos; known frames are replaced."""
+        self._check_writable()
         if poses.skeleton.keypoints != self.skeleton.keypoints:
             raise ValueError("the poses have another skeleton than the store")
         used = self._used
@@ -317,6 +332,7 @@ class PoseStore:
         ValueError
             When the change starts from another skeleton, or drops keypoints that animals have.
         """
+        self._check_writable()
         if change.before != self.skeleton:
             raise ValueError("the change starts from another skeleton than that of the store")
         if (self.array("visible")[..., change.dropped] > 0).any():
@@ -330,14 +346,20 @@ class PoseStore:
 
     def add_video(self, video: Video) -> int:
         """Add a recording without labels and return its index."""
+        self._check_writable()
         self.videos = (*self.videos, video)
         return len(self.videos) - 1
 
     def replace(self, poses: Poses) -> None:
         """Take over another table; addresses of the old one lose their meaning."""
+        self._check_writable()
         self._load(poses)
         self.generation += 1
         self._tell(None)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise LabelsError(self.read_only)
 
     def _tell(self, change: Change | None) -> None:
         self.revision += 1

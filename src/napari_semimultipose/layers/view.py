@@ -402,6 +402,9 @@ class PoseView:
         action = str(getattr(event.action, "value", event.action))
         if action not in ("added", "removed", "changed"):
             return
+        if self.store.read_only:
+            self.refresh()
+            return
         data, keys = np.asarray(self.points.data), self._keys
         index = np.unique(np.asarray(event.data_indices, np.int64))
         if action == "changed" and len(data) == len(keys):

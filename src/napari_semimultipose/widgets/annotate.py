@@ -22,7 +22,7 @@ from typing_extensions import override
 from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
 from napari_semimultipose.layers.canvas import focus_canvas
 from napari_semimultipose.poses import Skeleton
-from napari_semimultipose.widgets import autosave, label_files
+from napari_semimultipose.widgets import label_files, unsaved
 from napari_semimultipose.widgets.annotate_pages import LABEL, SKELETON, AnnotatePages
 from napari_semimultipose.widgets.choosers import Message
 from napari_semimultipose.widgets.docks import join_tabs
@@ -35,6 +35,7 @@ from napari_semimultipose.widgets.file_bar import FileBar
 from napari_semimultipose.widgets.keys import KeyAction
 from napari_semimultipose.widgets.label_layers import LabelLayers, holds_labels
 from napari_semimultipose.widgets.layer_frames import is_points
+from napari_semimultipose.widgets.lock_banner import LockBanner
 from napari_semimultipose.widgets.opening import open_document, restore_document
 from napari_semimultipose.widgets.recordings import image_of, place_of_recording
 from napari_semimultipose.widgets.restore import RestoreBanner
@@ -64,6 +65,7 @@ class AnnotateWidget(DockedWidget):
         self.images, self.layers = self.header.images, self.header.labels
         self.files = FileBar(self)
         self.banner = RestoreBanner(self)
+        self.lock_banner = LockBanner(self)
         self.message = Message(self)
         self.resume_button = QPushButton("Go on labelling", self)
         self.tabs = AnnotatePages(self)
@@ -87,8 +89,8 @@ class AnnotateWidget(DockedWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(5)
-        upper = (self.header, self.files, self.banner, self.message, self.resume_button)
-        for widget in upper:
+        upper = (self.header, self.files, self.lock_banner, self.banner, self.message)
+        for widget in (*upper, self.resume_button):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
         self.setMinimumWidth(290)
@@ -104,6 +106,7 @@ class AnnotateWidget(DockedWidget):
         self.files.save_as_chosen.connect(self.save_as)
         self.banner.restore_clicked.connect(lambda path: self._try(lambda: self.restore(path)))
         self.banner.discarded.connect(lambda path: self.message.say(f"Put aside as {path.name}."))
+        self.lock_banner.edit_clicked.connect(lambda f: self._try(lambda: self._edit_here(f)))
         self.resume_button.clicked.connect(self._resume)
         self.panel.command.connect(self._command)
         self.tabs.history.command.connect(self._command)
@@ -223,7 +226,7 @@ class AnnotateWidget(DockedWidget):
             f"This deletes the labels of {lost}. Undo brings them back. Go on?"
         ):
             return
-        document.set_skeleton(skeleton, origin)
+        self._try(lambda: document.set_skeleton(skeleton, origin))
         self.tabs.setCurrentIndex(LABEL)
 
     def open_labels(self, path: Path) -> None:
@@ -234,10 +237,23 @@ class AnnotateWidget(DockedWidget):
         SemiMultiPoseError
             When the labels or their recording cannot be read, or the recording is not found.
         """
+        if path.name.endswith(unsaved.SUFFIX):
+            self.restore(path)
+            return
         with self._make():
             document = open_document(self._viewer, path, self.images.layer())
         self._set_document(document)
-        self._offer_unsaved(newer_than=path.stat().st_mtime)
+        self._offer_unsaved(document)
+
+    def _edit_here(self, force: bool) -> None:
+        """Get the labels file from another window, and read it as it is now."""
+        document = self.document
+        if document is None or document.path is None:
+            return
+        if document.claim.take(document.path, force=force):
+            self._viewer.layers.remove(document.points)
+            self.open_labels(document.path)
+        self._show_state()
 
     # -------------------------------------------------------------------- save
 
@@ -269,21 +285,21 @@ class AnnotateWidget(DockedWidget):
         if document is not None and document.path is not None:
             return document.path
         place = Path.home() / "labels" if image is None else place_of_recording(image)
-        return autosave.folder_of(place) / f"{place.stem}.labels.slp"
+        return unsaved.folder_of(place) / f"{place.stem}.labels.slp"
 
     # ----------------------------------------------------------------- restore
 
-    def _offer_unsaved(self, newer_than: float = 0.0) -> None:
-        """Offer labels of the recording that were never saved."""
+    def _offer_unsaved(self, opened: LabelsDocument | None = None) -> None:
+        """Offer labels of the recording, or of labels just opened, that were never saved."""
         image = self.images.layer()
         if image is None:
             self.banner.hide()
         else:
-            used = {document.autosave.path for document in self._documents}
-            self.banner.look(place_of_recording(image), used, newer_than)
+            used = {path for document in self._documents for path in document.autosave.paths}
+            self.banner.look(place_of_recording(image), used, opened)
 
     def restore(self, path: Path) -> None:
-        """Go on with labels from an autosave file."""
+        """Go on with labels that were never saved."""
         file = self.document.path if self.document is not None else None
         with self._make():
             document = restore_document(self._viewer, path, self.images.layer(), file)
@@ -335,7 +351,12 @@ class AnnotateWidget(DockedWidget):
         image = self.images.layer()
         if self.document is None or image is None or image is self.document.image:
             return
-        if not self.document.show(image):
+        try:
+            known = self.document.show(image)
+        except LabelsError as error:
+            self.message.say(str(error), error=True)
+            return
+        if not known:
             self.message.say(f"{image.name} has been added to the recordings of these labels.")
         self._show()
 
@@ -349,6 +370,7 @@ class AnnotateWidget(DockedWidget):
     def _show_state(self) -> None:
         document = self.document
         self.files.show_document(document)
+        self.lock_banner.show_claim(None if document is None else document.claim)
         self.resume_button.setVisible(document is not None and not document.listening)
 
     def _complain(self, text: str) -> None:
@@ -371,7 +393,7 @@ class AnnotateWidget(DockedWidget):
 
     def _tick(self) -> None:
         for document in self._documents:
-            document.autosave.tick()
+            document.tick()
         self._show_state()
 
     @override

@@ -1,183 +1,310 @@
-"""Labels that nobody saved: written beside the recording all the time, found again later."""
+"""Labels that nobody saved: kept in a journal at every edit, found again later."""
 
 from __future__ import annotations
 
 import logging
-import os
+import shutil
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from napari_semimultipose.layers.store import PoseStore
-from napari_semimultipose.poses import Poses
+import numpy as np
 
-SUFFIX = ".semimultipose.slp"
-DISCARDED = ".discarded"
+from napari_semimultipose.io.journal import Edit, Journal, Origin, Table, Videos, recover
+from napari_semimultipose.io.lock import FileLock, LockedError
+from napari_semimultipose.layers.store import Change, PoseStore
+from napari_semimultipose.poses import Source
+from napari_semimultipose.widgets.unsaved import DAMAGED, SUFFIX, candidates, free_name
 
 QUIET_S = 1.0
-"""Labels are written when nothing has changed for so long, ..."""
+"""Edits are brought to the disk when nothing has changed for so long, ..."""
 PATIENCE_S = 5.0
-"""... and while work goes on at least so often."""
+"""... and while work goes on at least so often. A killed process loses none in between."""
 
 RETRY_S = 10.0
 """After a failure, for example a full disk, it is tried again so much later."""
 
+SIGN_OF_LIFE_S = 20.0
+"""Locks are refreshed so often."""
+
+MANY_KEYPOINTS = 200_000
+"""Larger tables are not written while somebody waits, unless there is no other way."""
+
+GROWTH_BYTES = 1 << 25
+"""A journal is written anew when so much was added to it, and more than three tables."""
+
 logger = logging.getLogger(__name__)
-_writer = ThreadPoolExecutor(1, thread_name_prefix="autosave")
+_disk = ThreadPoolExecutor(1, thread_name_prefix="autosave")
 
 
 class Autosave:
-    """Writes a store to a file whenever it has changed, in a thread.
+    """Writes every edit of a store to a journal beside the labels file.
 
-    Call `tick` a few times a second. Nothing here needs Qt, so that labels can still be written
+    An edit is with the operating system before the next one can be made: a process that is killed
+    loses the edit that it was making, and no other. Call `tick` a few times a second; it brings the
+    journal to the disk in a thread. Nothing here needs Qt, so that labels can still be written
     while the window is being torn down.
 
     Parameters
     ----------
     store : PoseStore
     place : path
-        The recording; the file lies beside it, or in the user's data folder where that cannot be
-        written to. A file that is there already is somebody's unsaved work and is left alone.
+        The recording; without a labels file the journal lies beside it, or in the user's data
+        folder where that cannot be written to. A file that is there already is somebody's unsaved
+        work and is left alone.
+    labels : path, optional
+        The labels file.
+    format : str, optional
+        Its format.
+    window : str
+        Tells the windows of this process apart.
     """
 
-    def __init__(self, store: PoseStore, place: Path) -> None:
+    def __init__(
+        self,
+        store: PoseStore,
+        place: Path,
+        labels: Path | None = None,
+        format: str | None = None,
+        window: str = "",
+    ) -> None:
         self.store = store
         self.place = place
+        self.labels = labels
+        self.format = format
         self.path: Path | None = None
         self.error: str = ""
         self.written_at: float | None = None
+        self._window = window
+        self._journal: Journal | None = None
+        self._lock: FileLock | None = None
+        self._replaced: Path | None = None  # a file of an earlier version whose labels these are
         self._written = store.revision
-        self._seen = store.revision
+        self._whole = True  # the next record must be a table
+        self._fixed = store.skeleton, store.track_names
+        self._videos = store.videos
+        self._table_size = 0
         self._changed_at = 0.0
-        self._waiting_since: float | None = None
-        self._job: Future[None] | None = None
-        self._submitted = 0
+        self._unsynced_since: float | None = None
+        self._seen_at = time.monotonic()
         self._retry_at = 0.0
+        self._job: Future[None] | None = None
+        store.listeners.append(self._on_change)
 
     @property
     def behind(self) -> bool:
         """Whether the store holds changes that are not in the file."""
         return self.store.revision != self._written
 
-    def tick(self) -> None:
-        """Write if it is time."""
-        self._collect()
-        if not self.behind:
-            self._waiting_since = None
-            return
-        now = time.monotonic()
-        if self._waiting_since is None:
-            self._waiting_since = now
-        if self.store.revision != self._seen:
-            self._seen, self._changed_at = self.store.revision, now
-        due = now - self._changed_at >= QUIET_S or now - self._waiting_since >= PATIENCE_S
-        if self._job is None and due and now >= self._retry_at:
-            self._submit()
+    @property
+    def paths(self) -> set[Path]:
+        """Files that hold these labels and no others."""
+        return {path for path in (self.path, self._replaced) if path is not None}
 
-    def flush(self) -> None:
-        """Write now, if anything changed, in this thread; works while the program ends as well."""
-        if self._job is not None:
-            self._job.exception()
-            self._collect()
-        if not self.behind:
-            return
-        revision = self.store.revision
+    # ----------------------------------------------------------------- writing
+
+    def _on_change(self, change: Change | None) -> None:
+        store, now = self.store, time.monotonic()
+        self._changed_at = now
+        if change is None:
+            if self._fixed == (store.skeleton, store.track_names):
+                # Predictions were added, say: whoever made them keeps them, unless they are
+                # among labels that a person made.
+                if self._journal is None and not self.error and not _has_labels(store):
+                    self._written, self._videos = store.revision, store.videos
+                    return
+                if len(store) * store.n_slots * len(store.skeleton) > MANY_KEYPOINTS:
+                    self._whole = True
+                    return
+            self._whole = True
+        if now >= self._retry_at:
+            self._write(change)
+
+    def _write(self, change: Change | None) -> None:
+        """Write what is missing: an edit, or else all labels."""
+        store = self.store
         try:
-            _write(self.store.snapshot(), self._own_path())
+            journal = self._journal or self._begin()
+            fixed = store.skeleton, store.track_names
+            if self._whole or change is None or self._fixed != fixed:
+                before = journal.size
+                journal.append(self._table())
+                self._whole, self._fixed, self._table_size = False, fixed, journal.size - before
+            else:
+                if store.videos != self._videos:
+                    journal.append(Videos(store.videos))
+                journal.append(_edit(store, change))
+            self._videos = store.videos
         except Exception as error:
             self._failed(error)
         else:
-            self._wrote(revision)
+            self.error, self.written_at, self._written = "", time.time(), store.revision
+            self._retry_at = 0.0
+            if self._unsynced_since is None:
+                self._unsynced_since = time.monotonic()
 
-    def saved(self) -> None:
-        """Take away the file: the labels have been saved elsewhere as they are now."""
-        if self._job is not None:
-            self._job.exception()
-            self._collect()
-        self._written = self.store.revision
-        self.error = ""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+    def _table(self) -> Table:
+        labels = "" if self.labels is None else str(self.labels)
+        return Table(self.store.table(), Origin(labels, self.format or "", str(self.place)))
 
-    def adopt(self, path: Path) -> None:
-        """Go on writing to a file from which the labels were restored."""
-        self.path = path
-
-    def _own_path(self) -> Path:
-        if self.path is None:
-            self.path = free_path(self.place)
-        return self.path
-
-    def _submit(self) -> None:
-        self._submitted = self.store.revision
-        self._waiting_since = None
-        self._job = _writer.submit(_write, self.store.snapshot(), self._own_path())
-
-    def _collect(self) -> None:
-        if self._job is None or not self._job.done():
-            return
-        error = self._job.exception()
-        self._job = None
-        if error is None:
-            self._wrote(self._submitted)
-        else:
-            self._failed(error)
-
-    def _wrote(self, revision: int) -> None:
-        self.error, self.written_at, self._written = "", time.time(), revision
+    def _begin(self) -> Journal:
+        """Open a journal of our own, or the one from which the labels were restored."""
+        if self.path is not None and self.path.name.endswith(SUFFIX):
+            try:
+                self._lock = self._lock or _try_lock(self.path, self._window)
+                self._journal = Journal.reopen(self.path)
+            except (LockedError, FileNotFoundError):  # somebody else restored the labels from it
+                self._lock = self.path = None
+            else:
+                return self._journal
+        anchor = self.place if self.labels is None else self.labels
+        for path in candidates(anchor, SUFFIX, by_name=self.labels is not None):
+            if path.exists():
+                continue
+            try:
+                lock = _try_lock(path, self._window)
+                self._journal = Journal.create(path)
+            except (LockedError, FileExistsError):  # another process was quicker
+                continue
+            self._replaced, self.path, self._lock = self.path, path, lock
+            return self._journal
+        raise OSError(f"no name for the journal is free beside {anchor}")
 
     def _failed(self, error: BaseException) -> None:
         logger.warning("autosave to %s failed", self.path, exc_info=error)
+        self._whole = True
         self.error, self._retry_at = str(error), time.monotonic() + RETRY_S
 
+    # -------------------------------------------------------------- the clock
 
-def _write(poses: Poses, path: Path) -> None:
-    from napari_semimultipose.io.labels import write_poses
+    def tick(self) -> None:
+        """Write what could not be written before, and bring edits to the disk, if it is time."""
+        now = time.monotonic()
+        quiet = now - self._changed_at >= QUIET_S
+        if self.behind and quiet and now >= self._retry_at:
+            self._write(None)
+        if self._job is not None and self._job.done():
+            self._collect()
+        if now - self._seen_at >= SIGN_OF_LIFE_S:
+            self._seen_at = now
+            self._check_lock()
+        journal = self._journal
+        if journal is None:
+            return
+        since = self._unsynced_since
+        if self._job is None and since is not None and (quiet or now - since >= PATIENCE_S):
+            self._unsynced_since = None
+            if quiet and journal.size > max(GROWTH_BYTES, 4 * self._table_size):
+                self._compact(journal)
+            else:
+                self._job = _disk.submit(journal.sync)
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_poses(poses, path, format="sleap")
+    def _compact(self, journal: Journal) -> None:
+        try:
+            journal.replace(self._table())
+            self._table_size = journal.size
+        except Exception as error:
+            self._failed(error)
+
+    def _check_lock(self) -> None:
+        """Give a sign of life; leave the journal to whoever has taken it over."""
+        if self._lock is None:
+            return
+        if self._lock.mine:
+            self._lock.refresh()
+            return
+        self._close()
+        self.path = None
+        self._write(None)
+
+    def _collect(self) -> None:
+        """Take the result of the thread, waiting for it if need be."""
+        job, self._job = self._job, None
+        error = None if job is None else job.exception()
+        if error is not None:
+            self._failed(error)
+
+    def flush(self) -> None:
+        """Bring everything to the disk now; works while the program ends as well."""
+        self._collect()
+        if self.behind:
+            self._write(None)
+        if self._journal is not None and self._journal.unsynced:
+            self._unsynced_since = None
+            try:
+                self._journal.sync()
+            except OSError as error:
+                self._failed(error)
+
+    # ------------------------------------------------------------ beginning, end
+
+    def saved(self, labels: Path, format: str | None) -> None:
+        """Take away the journal: the labels are in a labels file as they are now."""
+        mine = self._lock is None or self._lock.mine
+        paths = self.paths if mine else set()
+        self._close()
+        self.labels, self.format, self.path, self._replaced = labels, format, None, None
+        self._written = self.store.revision
+        self.error = ""
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    def adopt(self, path: Path) -> None:
+        """Go on writing to a file from which the labels were restored.
+
+        The file is written to with the next edit. One that somebody else may be using is left
+        alone: then the next edit begins another one.
+        """
+        try:
+            self._lock = _try_lock(path, self._window)
+        except LockedError:
+            return
+        if path.name.endswith(SUFFIX) and recover(path).damaged:
+            shutil.copy2(path, free_name(path, DAMAGED))
+        self.path = path
+
+    def pause(self) -> None:
+        """Write what is missing and let go of the file; the next edit takes it up again."""
+        self.flush()
+        self._close()
+
+    def close(self) -> None:
+        """Write what is missing and stop following the store."""
+        self.pause()
+        self.store.listeners.remove(self._on_change)
+
+    def _close(self) -> None:
+        self._collect()
+        self._whole, self._unsynced_since = True, None
+        journal, self._journal = self._journal, None
+        lock, self._lock = self._lock, None
+        if journal is not None:
+            journal.close()
+        if lock is not None:
+            lock.release()
 
 
-def free_path(place: Path) -> Path:
-    """Return a path for the unsaved labels of a recording that no file has yet."""
-    folder = folder_of(place)
-    name = _name(place)
-    candidates = (f"{name}{'' if n == 1 else f'.{n}'}{SUFFIX}" for n in range(1, 1000))
-    return next(folder / c for c in candidates if not (folder / c).exists())
+def _has_labels(store: PoseStore) -> bool:
+    """Whether a store holds more than predictions."""
+    human = store.array("source") == Source.HUMAN
+    return bool((human & store.present()).any())
 
 
-def found(place: Path) -> list[Path]:
-    """Files with unsaved labels of a recording, the newest first."""
-    name = _name(place)
-    files = {
-        p
-        for folder in {place.parent, user_folder()}
-        if folder.is_dir()
-        for p in folder.glob(f"*{SUFFIX}")
-        if (rest := p.name.removesuffix(SUFFIX)) == name
-        or (rest.startswith(f"{name}.") and rest[len(name) + 1 :].isdigit())
-    }
-    return sorted(files, key=lambda p: p.stat().st_mtime, reverse=True)
+def _edit(store: PoseStore, change: Change) -> Edit:
+    video, frame = store.array("video"), store.array("frame")
+    return Edit(
+        video[change.row],
+        frame[change.row],
+        change.slot,
+        change.after,
+        np.column_stack([video[change.marked], frame[change.marked]]),
+        change.mark_after,
+    )
 
 
-def discard(path: Path) -> Path:
-    """Put a file with unsaved labels aside, so that it is not offered again; it stays on disk."""
-    aside = path.with_name(path.name.removesuffix(SUFFIX) + DISCARDED + SUFFIX)
-    path.replace(aside)
-    return aside
-
-
-def folder_of(place: Path) -> Path:
-    """Folder of the recording, or the user's data folder where it cannot be written to."""
-    parent = place.parent
-    existing = next((p for p in (parent, *parent.parents) if p.exists()), parent)
-    return parent if os.access(existing, os.W_OK) else user_folder()
-
-
-def user_folder() -> Path:
-    """Return the folder for recordings in places that cannot be written to."""
-    return Path.home() / "semimultipose"
-
-
-def _name(place: Path) -> str:
-    return place.name if place.is_dir() else place.stem
+def _try_lock(path: Path, window: str) -> FileLock | None:
+    """Lock a file that is to be written; None in a place where no lock can be made."""
+    try:
+        return FileLock.take(path, window)
+    except OSError:
+        return None

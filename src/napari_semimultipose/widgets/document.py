@@ -26,6 +26,7 @@ from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import keys
 from napari_semimultipose.widgets.autosave import Autosave
+from napari_semimultipose.widgets.claims import Claim
 from napari_semimultipose.widgets.recordings import place_of_recording, shows, video_of
 from napari_semimultipose.widgets.suggested import labelled_in, predictions_on, suggested_frames
 
@@ -86,7 +87,9 @@ class LabelsDocument:
             viewer, store, video=video, name=name, image=image, points=points
         )
         self.session = LabelSession(store, video, self.view.frame)
-        self.autosave = Autosave(store, place_of_recording(image))
+        window = str(id(viewer))
+        self.autosave = Autosave(store, place_of_recording(image), path, window=window)
+        self.claim = Claim(store, window)
         self._saved_revision = store.revision
         self._mouse: MouseLabelling | None = None
         self._complain: Callable[[str], None] = lambda text: None
@@ -97,6 +100,8 @@ class LabelsDocument:
         self.session.listeners.append(self._on_session)
         store.listeners.append(self._on_store)  # holds the document for as long as the layer lives
         _known[self.points] = ref(self)
+        if path is not None:
+            self.claim.take(path)
 
     # ---------------------------------------------------------------- making
 
@@ -173,21 +178,37 @@ class LabelsDocument:
         Raises
         ------
         LabelsError
-            When it cannot be written; the labels stay in the autosave file.
+            When it cannot be written, or another window has the file; the labels stay in the
+            journal.
         """
         from napari_semimultipose.io.labels import write_poses
 
         revision = self.store.revision
-        lost = write_poses(self.store.snapshot(), path, format=format)
+        if path == self.path:
+            self.claim.check()
+        lock = self.claim.lock(path)
+        try:
+            lost = write_poses(self.store.snapshot(), path, format=format)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+        self.claim.move_to(path, lock)
         self.path, self.format, self._saved_revision = path, format, revision
-        self.autosave.saved()
+        self.autosave.saved(path, format)
         self._tell()
         return lost
 
-    def restored_from(self, path: Path) -> None:
-        """Say that the labels came from an autosave file: they count as unsaved."""
+    def restored_from(self, path: Path, format: str | None = None) -> None:
+        """Say that the labels came from a journal: they count as unsaved."""
         self.autosave.adopt(path)
+        self.format = self.autosave.format = format
         self._saved_revision = -1
+
+    def tick(self) -> None:
+        """Keep the journal and the right to the labels file; call it a few times a second."""
+        self.autosave.tick()
+        self.claim.tick()
 
     # ------------------------------------------------------------- recording
 
@@ -235,6 +256,7 @@ class LabelsDocument:
         """Take mouse and keys on the Points layer."""
         if self._mouse is None and not self.closed:
             self._complain = complain
+            self.claim.resume()
             self._mouse = MouseLabelling(self.view, self.session, complain)
             keys.bind(self.points, run)
             self.viewer.layers.selection.active = self.points
@@ -311,7 +333,8 @@ class LabelsDocument:
             listener()
 
     def _on_view_closed(self) -> None:
-        self.autosave.flush()
+        self.autosave.close()
+        self.claim.release()
         self.deactivate()
         self.session.close()
         self.store.listeners.remove(self._on_store)
@@ -344,8 +367,9 @@ def keep(documents: Sequence[LabelsDocument]) -> None:
 
 def part_from(documents: Sequence[LabelsDocument]) -> None:
     """Leave the labels to themselves, because the widget that showed them is going."""
-    keep(documents)
     for document in documents:
+        document.autosave.pause()
+        document.claim.release()
         document.listeners.clear()
         document.close_listeners.clear()
         document.deactivate()

@@ -126,6 +126,8 @@ class FileBar(QWidget):
 
 def _state(document: LabelsDocument) -> str:
     keeper = document.autosave
+    if document.claim.holder is not None:
+        return " · read-only"
     if not document.unsaved:
         return "" if document.path is None else " · saved"
     if keeper.error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.widgets import unsaved
 from napari_semimultipose.widgets.document import LabelsDocument, free_layer_name
 from napari_semimultipose.widgets.recordings import choose, find_recording
 
@@ -40,33 +40,32 @@ def open_document(viewer: napari.Viewer, path: Path, image: Image | None) -> Lab
 def restore_document(
     viewer: napari.Viewer, path: Path, image: Image | None, file: Path | None
 ) -> LabelsDocument:
-    """Go on with labels from an autosave file.
+    """Go on with labels that were never saved.
 
     Parameters
     ----------
     viewer : napari.Viewer
     path : path
-        The autosave file.
+        The journal that holds them.
     image : Image layer or None
         The recording.
     file : path or None
-        The labels file to which they belong, if there is one.
+        The labels file to which they belong, if the journal names none.
 
     Raises
     ------
     SemiMultiPoseError
         When the labels cannot be read, or are not those of the recording.
     """
-    from napari_semimultipose.io.labels import read_poses
-
-    poses = read_poses(path)
+    kept = unsaved.read(path)
+    poses = kept.poses
     found = choose(poses, [image] if image is not None else [])
     if found is None and image is not None and len(poses.videos) == 1:
         found = poses, 0, image
-    if found is None:
-        raise LabelsError("open the recording of these labels first")
-    poses, video, image = found
+    poses, video, image = found or find_recording(viewer, poses, path, image)
     name = free_layer_name(viewer, "labels")
-    document = LabelsDocument(viewer, PoseStore(poses), image, video, name=name, path=file)
-    document.restored_from(path)
+    document = LabelsDocument(
+        viewer, PoseStore(poses), image, video, name=name, path=kept.labels or file
+    )
+    document.restored_from(path, kept.format)
     return document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -15,7 +16,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_semimultipose.widgets import autosave
+from napari_semimultipose.io.lock import in_use
+from napari_semimultipose.widgets import unsaved
+
+if TYPE_CHECKING:
+    from napari_semimultipose.widgets.document import LabelsDocument
 
 
 class RestoreBanner(QWidget):
@@ -54,8 +59,8 @@ class RestoreBanner(QWidget):
         layout.addLayout(row)
         self.hide()
 
-    def look(self, place: Path, used: set[Path | None], newer_than: float = 0.0) -> None:
-        """Offer the newest unsaved labels of a recording.
+    def look(self, place: Path, used: set[Path], document: LabelsDocument | None = None) -> None:
+        """Offer the newest unsaved labels of a recording, or of the labels file that was opened.
 
         Parameters
         ----------
@@ -63,23 +68,42 @@ class RestoreBanner(QWidget):
             The recording.
         used : set of paths
             Files that are being written to now.
-        newer_than : float
-            Time of the labels file that is open: what is older is in it already.
+        document : LabelsDocument, optional
+            Labels that have just been opened from their file.
         """
-        for path in autosave.found(place):
-            if path in used or path in self._offered or path.stat().st_mtime <= newer_than:
+        labels = None if document is None else document.path
+        for path in unsaved.found(place, labels):
+            if path in used or path in self._offered:
                 continue
+            at = path.stat().st_mtime
+            older = labels is not None and at <= labels.stat().st_mtime
+            if older and document is not None and unsaved.holds_no_more(path, document.poses()):
+                continue  # the program ended between saving and clearing up
             self.path = path
             self._offered.add(path)
-            at = datetime.fromtimestamp(path.stat().st_mtime)
-            self.text.setText(
+            text = (
                 f"<b>Unsaved labels</b> of this recording were found, last changed on "
-                f"{at:%d %b %Y at %H:%M}."
+                f"{datetime.fromtimestamp(at):%d %b %Y at %H:%M}."
             )
-            self.text.setToolTip(str(path))
-            self.show()
+            owner = in_use(path)
+            if owner is not None:
+                text += f" They were made {owner}: they may still be worked on there."
+            self._say(text, path)
+            return
+        owner = unsaved.busy(place)
+        if owner is not None and not used:
+            self.path = None
+            self._say(f"This recording is being labelled {owner}.", place)
             return
         self.hide()
+
+    def _say(self, text: str, path: Path) -> None:
+        self.text.setText(text)
+        self.text.setToolTip(str(path))
+        for button in (self.restore, self.discard):
+            button.setVisible(self.path is not None)
+        self.later.setText("Not now" if self.path is not None else "OK")
+        self.show()
 
     def offer_again(self, path: Path) -> None:
         """Forget that a file was offered."""
@@ -93,4 +117,4 @@ class RestoreBanner(QWidget):
     def _on_discard(self) -> None:
         self.hide()
         if self.path is not None and self.path.exists():
-            self.discarded.emit(autosave.discard(self.path))
+            self.discarded.emit(unsaved.discard(self.path))

@@ -22,6 +22,9 @@ NO_LABELS = {
     "mouse-4cam/calibration.metadata.h5",
 }
 
+# Journals are written by `io.journal` alone; see test_journal.py.
+WRITABLE = {name: known for name, known in FORMATS.items() if known.writes}
+
 
 def simple(skeleton=SKELETON):
     """Two animals with tracks on two images."""
@@ -36,7 +39,7 @@ def target(folder, known):
     return folder / (f"labels{known.suffixes[0]}" if known.suffixes else "labels")
 
 
-@pytest.mark.parametrize("known", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("known", WRITABLE.values(), ids=WRITABLE)
 def test_every_format_is_described_and_works(tmp_path, known):
     assert known.name in FORMATS
     assert known.reads
@@ -59,7 +62,7 @@ def test_every_format_is_described_and_works(tmp_path, known):
         assert_same(original, back)
 
 
-@pytest.mark.parametrize("known", [f for f in FORMATS.values() if f.name != "lightning-pose"],
+@pytest.mark.parametrize("known", [f for f in WRITABLE.values() if f.name != "lightning-pose"],
                          ids=lambda f: f.name)  # fmt: skip
 def test_the_format_is_found_from_the_content(tmp_path, known):
     path = target(tmp_path, known)
@@ -71,7 +74,7 @@ def test_the_format_is_found_from_the_content(tmp_path, known):
         assert detect_format(plain) == known.name
 
 
-@pytest.mark.parametrize("known", [f for f in FORMATS.values() if f.suffixes and f.name != "lightning-pose"],
+@pytest.mark.parametrize("known", [f for f in WRITABLE.values() if f.suffixes and f.name != "lightning-pose"],
                          ids=lambda f: f.name)  # fmt: skip
 def test_the_format_to_write_follows_from_the_suffix(tmp_path, known):
     original = simple(jabs_skeleton() if known.name == "jabs" else SKELETON)
@@ -82,7 +85,7 @@ def test_the_format_to_write_follows_from_the_suffix(tmp_path, known):
         assert detect_format(written) == known.name
 
 
-@pytest.mark.parametrize("known", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("known", WRITABLE.values(), ids=WRITABLE)
 def test_labels_without_any_frame(tmp_path, known):
     skeleton = jabs_skeleton() if known.name == "jabs" else SKELETON
     empty = Poses.empty(skeleton, [Video("clip.mp4", (), (9, 9))])
@@ -144,7 +147,7 @@ def test_a_wrong_format_is_a_clear_error(tmp_path):
             read_poses(tmp_path / "labels.csv", format=name)
 
 
-@pytest.mark.parametrize("known", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("known", WRITABLE.values(), ids=WRITABLE)
 def test_an_old_result_stays_when_writing_fails(tmp_path, known, monkeypatch):
     """Whatever goes wrong on the way: the old files are as they were, and nothing else is left."""
     skeleton = jabs_skeleton() if known.name == "jabs" else SKELETON

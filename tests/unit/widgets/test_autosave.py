@@ -1,0 +1,375 @@
+"""Nothing that a person did is lost when the program is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_semimultipose.io.journal import Journal, recover
+from napari_semimultipose.io.labels import read_poses, write_poses
+from napari_semimultipose.io.lock import Owner, lock_path
+from napari_semimultipose.layers import edits
+from napari_semimultipose.layers.history import History
+from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
+from napari_semimultipose.widgets import autosave, unsaved
+from napari_semimultipose.widgets.autosave import Autosave
+
+from .labeller import SKELETON, new_store, work
+
+FIELDS = ("video", "frame", "xy", "visible", "score", "instance_score", "track", "source")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setattr(Path, "home", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """A recording."""
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    return folder
+
+
+def place_point(store: PoseStore, frame: int = 0, x: float = 1.0) -> None:
+    edits.place_keypoint(store, 0, frame, None, 0, (x, 2))
+
+
+def assert_equal(a: Poses, b: Poses, fields: tuple[str, ...] = FIELDS) -> None:
+    assert (a.skeleton.keypoints, a.skeleton.edges) == (b.skeleton.keypoints, b.skeleton.edges)
+    for name in fields:
+        left, right = getattr(a, name), getattr(b, name)
+        if left.ndim > 1:  # slots that no frame needs are no difference
+            n = min(left.shape[1], right.shape[1])
+            left, right = left[:, :n], right[:, :n]
+        np.testing.assert_array_equal(left, right, err_msg=name)
+    assert a.n_instances == b.n_instances
+
+
+# ----------------------------------------------------------------------- kill
+
+
+def kill_and_recover(folder: Path, seed: int) -> int:
+    """Kill a process that labels, check that all is there, and return the number of its edits."""
+    rng = np.random.default_rng(seed)
+    child = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("labeller.py")), str(folder), str(seed)],
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    )
+    wanted = 0 if seed % 10 == 0 else rng.integers(300)
+    told = b""
+    while told.count(b"\n") <= wanted:  # by edits, and not by time, which a busy machine stretches
+        told += child.stdout.read(4096)
+    time.sleep(rng.uniform(0, 0.01))
+    child.kill()
+    told += child.stdout.read()
+    child.wait()
+    last = told.splitlines()[-1]
+    done = 0 if last == b"ready" else int(last)
+
+    store = new_store()
+    worker = work(store, seed)
+    for _ in islice(worker, done):
+        pass
+    states = [store.snapshot()]
+    next(worker)
+    states.append(store.snapshot())
+
+    labels = folder / "labels.json"
+    fields = FIELDS
+    offered = unsaved.found(folder / "clip", labels)
+    if offered:
+        got = unsaved.read(offered[0]).poses
+        assert not recover(offered[0]).damaged
+    elif labels.exists():
+        got = read_poses(labels)
+        fields = ("video", "frame", "xy", "visible", "source")  # tracks get names in a file
+    else:
+        got = PoseStore(Poses.empty(SKELETON)).snapshot()
+    errors = []
+    for state in states:
+        try:
+            assert_equal(got, state, fields)
+            return done
+        except AssertionError as error:
+            errors.append(str(error))
+    raise AssertionError(f"seed {seed}, {done} edits:\n" + "\n".join(errors))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_process_loses_no_more_than_the_edit_in_flight(seed, tmp_path):
+    kill_and_recover(tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_fifty_killed_processes_lose_no_more_than_the_edit_in_flight(tmp_path_factory):
+    done = [kill_and_recover(tmp_path_factory.mktemp("kill"), seed) for seed in range(100, 150)]
+    assert np.median(done) > 20  # they were killed at work
+
+
+# -------------------------------------------------------------------- writing
+
+
+def test_an_edit_is_in_the_journal_before_the_next_one(place):
+    store = new_store()
+    keeper = Autosave(store, place)
+    assert keeper.path is None  # looking at labels leaves no file
+    for i in range(5):
+        place_point(store, i)
+        assert not keeper.behind
+        assert recover(keeper.path).poses.frame.tolist() == list(range(i + 1))
+    assert keeper.path == place.with_name("clip.semimultipose.journal")
+    keeper.close()
+
+
+def test_the_journal_of_a_labels_file_lies_beside_it_and_names_it(place, tmp_path):
+    labels = tmp_path / "elsewhere" / "mine.slp"
+    labels.parent.mkdir()
+    store = new_store()
+    keeper = Autosave(store, place, labels, "sleap")
+    place_point(store)
+    keeper.close()
+    assert keeper.path == labels.with_name("mine.slp.semimultipose.journal")
+    assert unsaved.found(place, labels) == [keeper.path]
+    assert unsaved.found(place) == []
+    kept = unsaved.read(keeper.path)
+    assert (kept.labels, kept.format) == (labels, "sleap")
+
+
+def test_labels_in_the_folder_of_the_recording_are_found_with_it_alone(place, tmp_path):
+    store = new_store()
+    keeper = Autosave(store, place, tmp_path / "mine.slp")
+    place_point(store)
+    keeper.close()
+    assert unsaved.found(place) == [keeper.path]
+    assert unsaved.found(tmp_path / "another") == []
+
+
+def test_saving_ends_the_journal_and_the_next_edit_begins_one_anew(place, tmp_path):
+    store, labels = new_store(), tmp_path / "labels.json"
+    keeper = Autosave(store, place)
+    place_point(store)
+    first = keeper.path
+    write_poses(store.snapshot(), labels)
+    keeper.saved(labels, "coco")
+    assert not first.exists()
+    assert not keeper.behind
+    place_point(store, 5)
+    assert keeper.path.name == "labels.json.semimultipose.journal"
+    assert recover(keeper.path).poses.frame.tolist() == [0, 5]
+    keeper.close()
+
+
+def test_a_long_journal_is_written_anew_in_a_quiet_moment(place, monkeypatch):
+    monkeypatch.setattr(autosave, "GROWTH_BYTES", 5000)
+    monkeypatch.setattr(autosave, "QUIET_S", 0.0)
+    store = new_store()
+    keeper = Autosave(store, place)
+    for i in range(40):
+        place_point(store, 3, x=i)
+    size = keeper.path.stat().st_size
+    assert size > 5000
+    keeper.tick()
+    keeper.flush()
+    assert keeper.path.stat().st_size < size / 2
+    assert recover(keeper.path).edits == 0
+    place_point(store, 4)
+    assert_equal(recover(keeper.path).poses, store.snapshot())
+    keeper.close()
+
+
+def test_predictions_alone_need_no_journal_and_corrected_ones_do(place):
+    poses = Poses(
+        SKELETON, np.ones((3, 1, 3, 2)), range(3), source=np.full((3, 1), Source.PREDICTED)
+    )
+    store = PoseStore(poses.select([0]))
+    keeper = Autosave(store, place)
+    store.add(poses.select([1]))
+    assert keeper.path is None
+    assert not keeper.behind
+    edits.move_keypoints(store, [0], [0], [0], [(5, 5)])
+    store.add(poses.select([2]))
+    assert_equal(recover(keeper.path).poses, store.snapshot())
+    keeper.close()
+
+
+def test_another_skeleton_is_kept_at_once(place):
+    store = new_store()
+    keeper = Autosave(store, place)
+    history = History.of(store)
+    history.set_skeleton(Skeleton(("a", "b")), [0, None])
+    assert recover(keeper.path).poses.skeleton.keypoints == ("a", "b")
+    history.undo()
+    assert recover(keeper.path).poses.skeleton == SKELETON
+    keeper.close()
+
+
+def test_what_could_not_be_written_is_written_later(place, monkeypatch):
+    def full(*args):
+        raise OSError("No space left on device")
+
+    store = new_store()
+    keeper = Autosave(store, place)
+    place_point(store)
+    monkeypatch.setattr(Journal, "append", full)
+    place_point(store, 1)
+    assert keeper.behind
+    assert "No space left" in keeper.error
+    monkeypatch.undo()
+    place_point(store, 2)  # too early to try again: not every click shall wait for a full disk
+    assert keeper.behind
+    monkeypatch.setattr(autosave, "QUIET_S", 0.0)
+    keeper._retry_at = 0.0
+    keeper.tick()
+    assert not keeper.behind
+    assert keeper.error == ""
+    assert_equal(recover(keeper.path).poses, store.snapshot())
+    keeper.close()
+
+
+# -------------------------------------------------------------------- restoring
+
+
+def left_behind(place: Path, *frames: int) -> Path:
+    """Labels of a program that ended without saving them."""
+    store = new_store()
+    keeper = Autosave(store, place)
+    for frame in frames:
+        place_point(store, frame)
+    keeper.close()
+    return keeper.path
+
+
+def test_restored_labels_are_continued_in_the_same_file(place):
+    path = left_behind(place, 0, 1)
+    store = PoseStore(unsaved.read(path).poses)
+    keeper = Autosave(store, place)
+    keeper.adopt(path)
+    before = path.read_bytes()
+    place_point(store, 7)
+    assert keeper.path == path
+    assert path.read_bytes().startswith(before)  # what was there stays until the labels are saved
+    assert recover(path).poses.frame.tolist() == [0, 1, 7]
+    keeper.saved(place.with_name("labels.slp"), None)
+    assert not path.exists()
+
+
+def test_a_damaged_journal_is_kept_as_it_is(place):
+    path = left_behind(place, 0, 1, 2)
+    data = bytearray(path.read_bytes())
+    data[-300] ^= 1
+    data += b"more"
+    path.write_bytes(data)
+    keeper = Autosave(PoseStore(unsaved.read(path).poses), place)
+    keeper.adopt(path)
+    place_point(keeper.store, 9)
+    aside = place.with_name("clip.damaged.semimultipose.journal")
+    assert aside.read_bytes() == data
+    keeper.close()
+    assert unsaved.found(place) == [path]
+
+
+def test_labels_of_an_earlier_version_are_found_and_go_when_saved(place, tmp_path):
+    old = tmp_path / "clip.semimultipose.slp"
+    store = new_store()
+    place_point(store, 4)
+    write_poses(store.snapshot(), old)
+    assert unsaved.found(place) == [old]
+    assert unsaved.read(old).poses.frame.tolist() == [4]
+    keeper = Autosave(PoseStore(unsaved.read(old).poses), place)
+    keeper.adopt(old)
+    place_point(keeper.store, 5)
+    assert keeper.paths == {old, tmp_path / "clip.semimultipose.journal"}
+    keeper.saved(tmp_path / "labels.slp", None)
+    assert unsaved.found(place) == []
+    assert not old.exists()
+
+
+def test_two_sets_of_labels_of_one_recording_have_two_journals(place):
+    paths = {left_behind(place, 0), left_behind(place, 1)}
+    assert {p.name for p in paths} == {
+        "clip.semimultipose.journal",
+        "clip.2.semimultipose.journal",
+    }
+    assert set(unsaved.found(place)) == paths
+
+
+def test_discarding_never_overwrites(place):
+    for frame in (0, 1):
+        unsaved.discard(left_behind(place, frame))
+    assert unsaved.found(place) == []
+    kept = place.parent.glob("clip.discarded*.journal")
+    assert sorted(recover(p).poses.frame.tolist()[0] for p in kept) == [0, 1]
+
+
+def test_journals_that_others_write_to_are_left_to_them(place):
+    path = left_behind(place, 0)
+    stored = asdict(replace(Owner.me(), host="lab-7"))
+    del stored["seen"]
+    lock_path(path).write_text(json.dumps(stored))
+    # Of another computer nobody knows: offered, but not written to.
+    assert unsaved.found(place) == [path]
+    before = path.read_bytes()
+    keeper = Autosave(PoseStore(unsaved.read(path).poses), place)
+    keeper.adopt(path)
+    place_point(keeper.store, 3)
+    assert keeper.path.name == "clip.2.semimultipose.journal"
+    assert path.read_bytes() == before
+    keeper.close()
+
+
+def test_a_journal_that_is_written_to_is_not_offered(place):
+    keeper = Autosave(new_store(), place, window="a")
+    place_point(keeper.store)
+    assert unsaved.found(place) == []
+    assert unsaved.busy(place).pid == os.getpid()
+    keeper.close()
+    assert unsaved.busy(place) is None
+    assert unsaved.found(place) == [keeper.path]
+
+
+def test_a_journal_that_was_paused_and_taken_by_another_window_is_left_to_it(place):
+    keeper = Autosave(new_store(), place, window="a")
+    place_point(keeper.store)
+    path = keeper.path
+    keeper.pause()
+    other = Autosave(PoseStore(unsaved.read(path).poses), place, window="b")
+    other.adopt(path)
+    place_point(keeper.store, 1)
+    assert keeper.path != path
+    assert recover(keeper.path).poses.frame.tolist() == [0, 1]
+    keeper.close()
+    other.close()
+
+
+def test_labels_of_a_read_only_folder_are_kept_in_the_users_folder(place, home, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *args: False)
+    keeper = Autosave(new_store(), place)
+    place_point(keeper.store)
+    assert keeper.path == home / "semimultipose" / "clip.semimultipose.journal"
+    keeper.close()
+
+
+def test_the_same_labels_are_recognised(place):
+    store = PoseStore(Poses(SKELETON, np.ones((2, 1, 3, 2)), [0, 1], videos=(Video("clip"),)))
+    keeper = Autosave(store, place)
+    edits.move_keypoints(store, [0], [0], [0], [(5, 5)])
+    assert unsaved.holds_no_more(keeper.path, store.snapshot())
+    place_point(store, 1)
+    assert not unsaved.holds_no_more(keeper.path, PoseStore(store.take([0])).snapshot())
+    keeper.close()
