@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from torch import Tensor
 from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.inference.decode import candidates, local_peaks, sample_heat, suppress
 from napari_semimultipose.inference.follow import Animals, Follower
+from napari_semimultipose.inference.reader import Reader
 from napari_semimultipose.models.checkpoint import ModelInfo, load_model
 from napari_semimultipose.models.device import (
     give_back_memory,
@@ -35,13 +34,9 @@ if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
 
 _PAD = 32
-_AHEAD = 3
 _TRIM_S = 2.0  # time between two returns of freed memory
 _TOGETHER = 8  # frames that are searched in windows together
 _PIXELS_CPU, _PIXELS_GPU = 4 * 384**2, 32 * 512**2
-
-
-Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -322,95 +317,6 @@ class Predictor:
                 follower.take(animals, whole_frame=False)
                 out.append(animals)
         return out
-
-
-class Reader(Generic[Batch]):
-    """Reads frames ahead, in a thread, and puts those of one size together.
-
-    Parameters
-    ----------
-    frames : Frames
-    indices : range or sequence of int
-    batch_size : callable
-        Number of frames of a height and width that go together.
-    load : callable
-        What to make of them.
-
-    Yields
-    ------
-    list of int, Batch
-        Indices of some frames and what `load` made of them.
-    """
-
-    def __init__(
-        self,
-        frames: Frames,
-        indices: range | Sequence[int],
-        batch_size: Callable[[int, int], int],
-        load: Callable[[Sequence[NDArray]], Batch],
-    ) -> None:
-        self._frames = frames
-        self._indices = indices
-        self._batch_size = batch_size
-        self._load = load
-        self._queue: queue.Queue[tuple[list[int], Batch] | BaseException | None] = queue.Queue(
-            _AHEAD
-        )
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
-        self._thread.start()
-
-    def _frames_in_order(self) -> Iterator[tuple[int, NDArray]]:
-        if isinstance(self._indices, range) and self._indices.step > 0:
-            r = self._indices
-            yield from self._frames.iterate(r.start, r.stop, r.step)
-        else:
-            for index in self._indices:
-                yield index, self._frames[index]
-
-    def _run(self) -> None:
-        torch.set_num_threads(1)
-        try:
-            numbers: list[int] = []
-            pictures: list[NDArray] = []
-            for index, picture in self._frames_in_order():
-                if self._stop.is_set():
-                    return
-                if pictures and pictures[0].shape != picture.shape:
-                    self._put((numbers, self._load(pictures)))
-                    numbers, pictures = [], []
-                numbers.append(index)
-                pictures.append(picture)
-                if len(pictures) >= self._batch_size(*picture.shape[:2]):
-                    self._put((numbers, self._load(pictures)))
-                    numbers, pictures = [], []
-            if pictures:
-                self._put((numbers, self._load(pictures)))
-            self._put(None)
-        except Exception as error:
-            self._put(error)
-
-    def _put(self, item: tuple[list[int], Batch] | BaseException | None) -> None:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def __iter__(self) -> Iterator[tuple[list[int], Batch]]:
-        while True:
-            item = self._queue.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def close(self) -> None:
-        """Stop reading and wait for the thread."""
-        self._stop.set()
-        self._thread.join()
 
 
 def to_poses(
