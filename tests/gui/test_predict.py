@@ -251,7 +251,7 @@ def test_results_arrive_while_it_runs_and_end_as_three_layers(viewer, widget, pl
     assert "of 24 frames, 3 s left" in widget.progress.format()
     hold.set()
     qtbot.waitUntil(ended(widget))
-    assert kinds(viewer) == ["Image", "Tracks", "Vectors", "Points"]
+    qtbot.waitUntil(lambda: kinds(viewer) == ["Image", "Tracks", "Vectors", "Points"])
     assert {"instance", "keypoint", "score", "track"} <= set(points.features.columns)
     assert set(points.features["track"]) == {0, 1}
     assert "Finished: 48 animals on 24 frames" in widget.status.text()
@@ -270,7 +270,7 @@ def test_stop_keeps_what_is_there(viewer, widget, play, qtbot):
     qtbot.waitUntil(ended(widget))
     assert "Stopped: 8 animals on 4 frames" in widget.status.text()
     assert widget.poses().n_instances == 8
-    assert kinds(viewer) == ["Image", "Tracks", "Vectors", "Points"]
+    qtbot.waitUntil(lambda: kinds(viewer) == ["Image", "Tracks", "Vectors", "Points"])
 
 
 def test_a_second_click_is_ignored(widget, play, qtbot):
@@ -290,6 +290,7 @@ def test_a_second_result_stands_beside_the_first(viewer, widget, play, qtbot, tm
         widget.settings.out.set_path(tmp_path / name)
         widget.start()
         qtbot.waitUntil(ended(widget))
+        qtbot.waitUntil(lambda: f"{viewer.layers[-1].name} tracks" in viewer.layers)
     names = [layer.name for layer in viewer.layers if isinstance(layer, Points)]
     assert len(names) == 2
     assert len(set(names)) == 2
@@ -368,7 +369,7 @@ def test_a_result_layer_that_is_deleted_comes_back_complete(viewer, widget, play
     hold.set()
     qtbot.waitUntil(ended(widget))
     assert widget.poses().n_instances == 48
-    assert kinds(viewer) == ["Tracks", "Vectors", "Points"]
+    qtbot.waitUntil(lambda: kinds(viewer) == ["Tracks", "Vectors", "Points"])
 
 
 def test_a_result_that_is_deleted_afterwards_can_still_be_saved(

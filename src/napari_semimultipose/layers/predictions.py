@@ -46,6 +46,9 @@ class PredictionLayers:
     points : Points layer, optional
         A layer of the viewer to take over instead of adding one. When it is the window of a store
         already, that window stays as it is.
+    edges : bool
+        False: ``view.edges_shown = True`` adds the layer of the skeleton later. A new layer keeps
+        napari busy for some 0.1 s, and a viewer should not have to wait for all three at once.
     """
 
     _known: ClassVar[WeakKeyDictionary[Points, ref[PredictionLayers]]] = WeakKeyDictionary()
@@ -67,6 +70,7 @@ class PredictionLayers:
         image: Image | None = None,
         color_by: ColorBy = "animal",
         points: Points | None = None,
+        edges: bool = True,
     ) -> None:
         self.viewer = viewer
         self.store = poses if isinstance(poses, PoseStore) else PoseStore(poses)
@@ -79,6 +83,7 @@ class PredictionLayers:
             image=image,
             color_by=color_by,
             points=points,
+            edges=edges,
         )
         self.tracks: Tracks | None = None
         self._wanted = True
@@ -116,14 +121,24 @@ class PredictionLayers:
         if not self._closed:
             self.store.add(poses)
 
-    def replace(self, poses: Poses) -> None:
-        """Show other poses instead, for example the same ones with their tracks."""
-        if not self._closed:
-            self.store.replace(poses)
+    def replace(self, poses: Poses, *, tracks: bool = True) -> None:
+        """Show other poses instead, for example the same ones with their tracks.
+
+        Without `tracks` the paths of the former poses go away; `show_tracks` draws the new ones.
+        """
+        if self._closed:
+            return
+        self.store.replace(poses)
+        if tracks:
             self.show_tracks()
+        else:
+            self._wanted = False
+            self._remove_tracks()
 
     def show_tracks(self) -> None:
         """Draw the paths of the animals again, from the poses as they are now."""
+        if self._closed:
+            return
         self._wanted = True
         self._remove_tracks()
         self._move_tracks()

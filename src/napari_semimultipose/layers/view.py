@@ -58,6 +58,8 @@ class PoseView:
     points : Points layer, optional
         A layer of the viewer to take over instead of adding one.
     color_by : {"keypoint", "animal"}
+    edges : bool
+        False: the Vectors layer is added when `edges_shown` is set for the first time.
 
     Attributes
     ----------
@@ -88,6 +90,7 @@ class PoseView:
         image: Image | None = None,
         points: Points | None = None,
         color_by: ColorBy = "keypoint",
+        edges: bool = True,
     ) -> None:
         self.viewer = viewer
         self.store = store
@@ -101,7 +104,7 @@ class PoseView:
         self._settled = False
         self._style = PoseStyle()
         self._fit()
-        self._edges_shown = True
+        self._edges_shown = edges
         self._updating = False
         self._held = self._stale = False
         self._closed = False
@@ -113,7 +116,7 @@ class PoseView:
         self.points: Points = points if points is not None else self._make_points(name)
         self.points.metadata[METADATA_KEY] = self._info()
         self._views[self.points] = ref(self)
-        self.vectors: Vectors | None = self._make_vectors()
+        self.vectors: Vectors | None = self._make_vectors() if edges else None
         self._frame = self.frame
         self.refresh()
         store.listeners.append(self._on_store)

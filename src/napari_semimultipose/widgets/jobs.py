@@ -193,6 +193,10 @@ def _add_other_videos(
 # ----------------------------------------------------------------- prediction
 
 
+LAYERS_S = 0.6
+"""Pause in which napari makes the layers of the result: beside a busy model it takes twice as long."""
+
+
 @dataclass(frozen=True)
 class Ready:
     """The model is loaded and the recording is open."""
@@ -285,6 +289,7 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
         predictor = Predictor.from_folder(job.model, job.config.predict)
         video = video_of(recording.frames)
         yield Ready(str(predictor.device), len(recording.indices), predictor.skeleton, video)
+        time.sleep(LAYERS_S)
         parts: list[Poses] = []
         failure: Failed | None = None
         start = time.monotonic()

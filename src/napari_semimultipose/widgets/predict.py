@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -10,6 +11,7 @@ from weakref import WeakSet
 from napari.utils.notifications import show_error, show_info
 from npe2 import PluginManager
 from qtpy.compat import isalive
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -51,12 +53,15 @@ from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
 
 if TYPE_CHECKING:
     import napari.viewer
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
 PLUGIN = "napari-semimultipose"
 
 SHOW_S = 0.3
 """Least time between two updates of the layers while frames are being predicted."""
+
+SOON_MS = 60
+"""Between two new layers napari gets time to draw."""
 
 SHOW_SHARE = 0.1
 """Greatest share of the time that updating the layers may take."""
@@ -237,8 +242,10 @@ class PredictWidget(WorkWidget):
                 case Ready():
                     self.progress.setRange(0, max(1, event.total))
                     self._poses = Poses.empty(event.skeleton, videos=(event.video,))
-                    # Now, because new layers keep napari busy for a moment
-                    self._layers = self._new_layers(self._poses)
+                    # Now, because new layers keep napari busy for a moment; one at a time, and
+                    # their first painting, which takes as long, apart from them.
+                    self._layers = self._new_layers(self._poses, edges=False)
+                    self._show_later(self._layers.points, then=self._add_edges)
                     self.status.setText(f"Predicting {event.total} frames on {event.device}")
                 case Chunk():
                     self._waiting.append(event.poses)
@@ -268,11 +275,41 @@ class PredictWidget(WorkWidget):
         now = time.monotonic()
         self._show_at = now + max(SHOW_S, (now - start) / SHOW_SHARE)
 
-    def _new_layers(self, poses: Poses) -> PredictionLayers:
+    def _new_layers(self, poses: Poses, *, edges: bool = True) -> PredictionLayers:
         image = self._image if self._image in self._viewer.layers else None
         return PredictionLayers(
-            self._viewer, poses, name=self._name, image=image, color_by=self.settings.colors.value()
+            self._viewer,
+            poses,
+            name=self._name,
+            image=image,
+            color_by=self.settings.colors.value(),
+            edges=edges,
         )
+
+    def _soon(self, step: Callable[[], None]) -> None:
+        """Do something when napari has drawn what there is."""
+        QTimer.singleShot(SOON_MS, lambda: step() if isalive(self) else None)
+
+    def _show_later(self, layer: Layer, then: Callable[[], None] | None = None) -> None:
+        layer.visible = False
+
+        def show() -> None:
+            if layer in self._viewer.layers:
+                layer.visible = True
+                if then is not None:
+                    self._soon(then)
+
+        self._soon(show)
+
+    def _add_edges(self) -> None:
+        if self._layers is not None and not self._layers.closed:
+            self._layers.view.edges_shown = True
+            if self._layers.vectors is not None:
+                self._show_later(self._layers.vectors)
+
+    def _show_tracks(self) -> None:
+        if self._layers is not None:
+            self._layers.show_tracks()
 
     def _on_predicted(self, event: Predicted) -> None:
         self._waiting = []
@@ -283,7 +320,8 @@ class PredictWidget(WorkWidget):
             # Removed on the way, perhaps to see the frames: the result is shown all the same.
             self._layers = self._new_layers(event.poses)
         else:
-            self._layers.replace(event.poses)
+            self._layers.replace(event.poses, tracks=False)
+            self._soon(self._show_tracks)
         n = len(event.poses)
         animals = event.poses.n_instances
         words = {"finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
