@@ -151,6 +151,11 @@ class PredictConfig(Settings):
         description="Find a known number of animals (`max_animals`) near where they were, and look at "
         "the whole frame every so many frames, or when one is missing; 0: always the whole frame",
     )
+    turns: Literal[1, 2, 4] = Field(
+        1,
+        description="Average over copies of the picture turned by half (2) or quarters (4): more exact, "
+        "and so many times slower; for models that were trained with free rotation",
+    )
     refine_cells: Annotated[float, Field(ge=0)] = Field(
         6.0,
         title="Refinement radius",

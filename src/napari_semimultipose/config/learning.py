@@ -253,6 +253,10 @@ class LossConfig(Settings):
         True,
         description="Pseudo keypoints come from the averaged weights (EMA) on an unaltered view",
     )
+    teacher_turns: Literal[1, 2, 4] = Field(
+        1,
+        description="The teacher averages over so many turned copies of its view",
+    )
     consistency: Annotated[float, Field(ge=0)] = Field(
         1.0,
         description="Weight, relative to beta, of following the teacher's animals and keypoints directly",

@@ -28,6 +28,7 @@ from napari_semimultipose.models.device import (
 from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.models.fuse import fuse_norms
 from napari_semimultipose.models.geometry import scaled_size
+from napari_semimultipose.models.turns import averaged_over_turns
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 if TYPE_CHECKING:
@@ -164,8 +165,7 @@ class Predictor:
         if self.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bf16):
-            output: Output = self._network(x)
-        return output
+            return averaged_over_turns(self._network, x, self.config.turns)
 
     @torch.inference_mode()
     def animals(self, output: Output, loaded: _Loaded) -> list[Animals]:

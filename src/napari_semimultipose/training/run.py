@@ -32,6 +32,7 @@ from napari_semimultipose.models.checkpoint import (
 )
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
 from napari_semimultipose.models.directpose import DirectPose, Output
+from napari_semimultipose.models.turns import averaged_over_turns
 from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.training.events import Step, Validation
 from napari_semimultipose.training.optimizers import build_optimizers, set_learning_rate
@@ -197,8 +198,7 @@ class Run:
 
             def teacher(images: Tensor) -> Output:
                 with self.fabric.autocast():
-                    output: Output = averaged(images)
-                return output
+                    return averaged_over_turns(averaged, images, self.config.loss.teacher_turns)
 
         self.network.zero_grad(set_to_none=True)
         loss = self.objective(self._wrapped, teacher, batch, share)
