@@ -1,11 +1,13 @@
 """Accuracy after equal training time with few labels, through the command line.
 
     python benchmarks/label_efficiency.py --data ../shared/data --out RESULTS \
-        [--tasks bees25 flies100] [--arms directpose labeled semimultipose] [--seeds 0] [--minutes 10]
+        [--tasks bees25 flies100] [--arms directpose labeled semimultipose] [--seeds 0] [--minutes 8]
 
 Each run trains with ``semimultipose train``, predicts the test frames with ``semimultipose predict``
 and scores them with ``semimultipose evaluate``. Runs whose scores are in RESULTS already are skipped,
-so an interrupted table goes on where it stopped. Writes ``label_efficiency.json`` and ``.md``.
+so an interrupted table goes on where it stopped. Writes ``label_efficiency.json``, ``.md`` and a
+figure for each task. With ``--steps`` the length is given in steps, so that runs beside each other,
+on a core each, are as long as they would be alone.
 
 Bees: `honeybee`, the labelled share of the training days, all else of them unlabelled, test on the day
 that training never sees. Flies: `fly-pair-demo`, evenly spaced labels of frames 0-899, the other
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tables import PEERS, Results, bars, markdown, mean_and_error
 
 FLY_TRAIN, FLY_TEST, FLY_VALIDATION = 900, range(1000, 1350, 10), range(703, 900, 8)
 COLUMNS = {
@@ -38,6 +42,23 @@ COLUMNS = {
     "recall": "recall .5",
     "steps": "steps",
 }
+
+
+ARMS: dict[str, tuple[str, ...]] = {
+    "plain": ("directpose", *(f"augment.{name}=0" for name in (
+        "rotate_deg", "flip", "brightness", "contrast", "color", "blur", "noise", "paste"
+    )), "augment.scale=[1,1]"),
+    "directpose": ("directpose",),
+    "labeled": ("labeled",),
+    "semimultipose": ("semimultipose",),
+    "onehot": ("semimultipose", "loss.fusion_target=onehot", "loss.teacher=false"),
+    "gauss": ("semimultipose", "loss.fusion_target=gauss", "loss.teacher=false"),
+    "two_way": ("semimultipose", "loss.fusion_target=two_way", "loss.teacher=false"),
+    "limb_hinge": ("semimultipose", "loss.limb_hinge=0.5"),
+}  # fmt: skip
+"""Method and settings of each arm. "plain" is DirectPose without our augmentation, "onehot", "gauss" and
+"two_way" are fusion of the network's own branches, "semimultipose" has a teacher and follows its
+keypoints, "limb_hinge" penalises long limbs in addition."""
 
 
 @dataclass
@@ -102,8 +123,10 @@ def write_lines(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def run(task: Task, folder: Path, arm: str, seed: int, minutes: float, settings: list[str]) -> dict:
+def run(task: Task, folder: Path, arm: str, seed: int, given: argparse.Namespace) -> dict:
     """Train, predict and score one run."""
+    method, *changes = ARMS[arm]
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was interrupted
     folder.mkdir(parents=True, exist_ok=True)
     lists = {
         name: write_lines(folder / f"{name}.txt", getattr(task, name))
@@ -111,14 +134,16 @@ def run(task: Task, folder: Path, arm: str, seed: int, minutes: float, settings:
     }
     model = folder / "model"
     options: list[object] = ["--frames", task.frames, "--labeled-list", lists["labeled"]]
-    options += ["--exclude-list", lists["exclude"], "--seed", seed, "--minutes", minutes]
+    options += ["--exclude-list", lists["exclude"], "--seed", seed]
+    length = ("--iterations", given.steps) if given.steps else ("--minutes", given.minutes)
+    options += length
     if task.unlabeled:
         free = write_lines(folder / "unlabeled.txt", [str(p.resolve()) for p in task.unlabeled])
         options += ["--unlabeled", free]
-    for setting in settings:
+    for setting in [*changes, *given.settings]:
         options += ["--set", setting]
     started = time.monotonic()
-    command("train", task.labels, "--out", model, "--method", arm, *options)
+    command("train", task.labels, "--out", model, "--method", method, *options)
     trained = time.monotonic()
     prediction = folder / "prediction.slp"
     low = ("--set", "predict.score_threshold=0.01", "--no-track")
@@ -162,25 +187,62 @@ def run(task: Task, folder: Path, arm: str, seed: int, minutes: float, settings:
     }
 
 
-def table(results: dict[str, dict]) -> str:
-    """Markdown: mean and standard error over the seeds of each task and arm."""
-    groups: dict[tuple[str, str], list[dict]] = {}
+def grouped(results: Results) -> dict[str, dict[str, dict[int, dict]]]:
+    """Sort the runs by task, arm and seed."""
+    groups: dict[str, dict[str, dict[int, dict]]] = {}
     for key, scores in results.items():
-        task, arm, _ = key.split("/")
-        groups.setdefault((task, arm), []).append(scores)
-    lines = ["| task | arm | runs | " + " | ".join(COLUMNS.values()) + " |"]
-    lines.append("|" + " --- |" * (3 + len(COLUMNS)))
-    for (task, arm), runs in sorted(groups.items()):
-        cells = []
-        for name in COLUMNS:
-            values = np.array([r[name] for r in runs if r.get(name) is not None], float)
-            digits = 0 if name == "steps" else 1 if name.endswith("px") else 3
-            text = f"{values.mean():.{digits}f}" if values.size else "-"
-            if values.size > 1:
-                text += f" ± {values.std(ddof=1) / values.size**0.5:.{digits}f}"
-            cells.append(text)
-        lines.append(f"| {task} | {arm} | {len(runs)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        task, arm, seed = key.split("/")
+        groups.setdefault(task, {}).setdefault(arm, {})[int(seed)] = scores
+    return groups
+
+
+def table(results: Results) -> str:
+    """Markdown: mean and standard error over the seeds, the peers, and differences at equal seeds."""
+    rows: list[list[object]] = []
+    for task, arms in sorted(grouped(results).items()):
+        for arm, runs in arms.items():
+            cells = []
+            for name in COLUMNS:
+                digits = 0 if name == "steps" else 1 if name.endswith("px") else 3
+                cells.append(mean_and_error([r.get(name) for r in runs.values()], digits))
+            rows.append([task, arm, len(runs), *cells])
+        for tool, scores in PEERS["label_efficiency"].get(task, {}).items():
+            rows.append([task, f"*{tool}*", 1, *(scores.get(name, "-") for name in COLUMNS)])
+    text = markdown(["task", "arm", "runs", *COLUMNS.values()], rows)
+    gains = differences(results)
+    return text + ("\n" + gains if gains else "")
+
+
+def differences(results: Results, control: str = "directpose") -> str:
+    """Markdown: what each arm gains over the control, over the seeds that both have."""
+    rows: list[list[object]] = []
+    for task, arms in sorted(grouped(results).items()):
+        base = arms.get(control, {})
+        for arm, runs in arms.items():
+            seeds = sorted(set(base) & set(runs)) if arm != control else []
+            if not seeds:
+                continue
+            cells: list[object] = []
+            for name in ("ap", "ap_loose"):
+                gain = [runs[s][name] - base[s][name] for s in seeds]
+                better = sum(g > 0 for g in gain)
+                cells += [mean_and_error(gain), f"{better} of {len(gain)}"]
+            rows.append([task, arm, *cells])
+    header = ["task", f"arm minus {control}", "AP .05", "better", "AP .1", "better"]
+    return markdown(header, rows) if rows else ""
+
+
+def draw(results: Results) -> None:
+    """Bars of AP at sigma .1, with the single seeds, and the best peer of each task."""
+    for task, arms in grouped(results).items():
+        peers = {
+            tool: scores["ap_loose"]
+            for tool, scores in PEERS["label_efficiency"].get(task, {}).items()
+            if scores["ap_loose"] > 0
+        }
+        values = {arm: [r["ap_loose"] for r in runs.values()] for arm, runs in arms.items()}
+        path = results.folder / f"label_efficiency_{task}.png"
+        bars(path, {task: values}, "AP (OKS sigma .1)", peers)
 
 
 def main() -> None:
@@ -188,15 +250,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", default=["bees25", "flies100"])
-    parser.add_argument("--arms", nargs="+", default=["directpose", "labeled", "semimultipose"])
+    parser.add_argument(
+        "--arms", nargs="+", choices=ARMS, default=["directpose", "labeled", "semimultipose"]
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--steps", type=int, default=0, help="length in steps instead of minutes")
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    store = given.out / "label_efficiency.json"
-    results: dict[str, dict] = json.loads(store.read_text()) if store.is_file() else {}
+    results = Results(given.out, "label_efficiency")
     for task in given.tasks:
         kind = task.rstrip("0123456789")
         make = {"bees": bees, "flies": flies}[kind]
@@ -207,9 +270,9 @@ def main() -> None:
                     continue
                 made = make(given.data, task[len(kind) :], seed, given.validation)
                 folder = given.out / key.replace("/", "-")
-                results[key] = run(made, folder, arm, seed, given.minutes, given.settings)
-                store.write_text(json.dumps(results, indent=1))
-                (given.out / "label_efficiency.md").write_text(table(results))
+                results.add(key, run(made, folder, arm, seed, given))
+                results.write_markdown(table(results))
+                draw(results)
     print(table(results))
 
 
