@@ -1,22 +1,30 @@
-"""Identities on real coordinates: python benchmarks/tracking.py [--data FOLDER] [--json FILE].
+"""Identities over time: python benchmarks/tracking.py --out RESULTS [--data FOLDER] [--model FOLDER].
 
-The tracks are removed and the slots shuffled; then `track` has to find them again, on the coordinates
+On true coordinates of real recordings: The tracks are removed and the slots shuffled; then `track` has to find them again, on the coordinates
 as they are and on corrupted ones: 10 % of the detections dropped, 3 px of jitter on every keypoint,
 and false positives (poses of other frames put anywhere, 5 % of the number of animals) with lower
 scores. "ideal" is what true identities would score on the corrupted detections.
+
+With ``--model``, a model that was trained on `fly-pair-demo`, on predicted poses as well: of frames of
+that recording which it did not see, of another recording of two flies, and of three flies (the frames
+of `fly-pair-short` and `fly-single-short`, from the same kind of arena, laid over each other).
+
+Writes ``tracking.json``, ``.md`` and ``.png``; what is in the file already is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tables import Results, bars, markdown
 
+from napari_semimultipose import api
 from napari_semimultipose.config import EvaluateConfig, TrackConfig
 from napari_semimultipose.evaluation.tracks import track_scores
 from napari_semimultipose.io.labels import read_poses
@@ -34,6 +42,18 @@ RECORDINGS: dict[str, tuple[str, range | None, float]] = {
     "zebrafish-ten": ("zebrafish-ten/ten_zfish.slp", None, 20),
     "mice-pair-cage": ("mice-pair-cage/proofread.slp", None, 0),
 }
+
+PREDICTED: dict[str, tuple[str, str, range]] = {
+    "fly-pair-demo": (
+        "fly-pair-demo/demo-flies13-preds.mp4", "fly-pair-demo/demo-flies13-preds.slp",
+        range(1000, 1350),
+    ),
+    "fly-pair-courtship": (
+        "fly-pair-courtship/clip.mp4", "fly-pair-courtship/clip.slp", range(950, 1500),
+    ),
+    "three flies": ("", "", range(0)),
+}  # fmt: skip
+"""Video, labels and frames of the recordings whose poses are predicted."""
 
 
 def shuffled(poses: Poses, random: np.random.Generator) -> Poses:
@@ -98,20 +118,98 @@ def measure(name: str, data: Path, kind: str, fixed: bool, stride: int) -> dict[
     }
 
 
+class Overlay:
+    """Frames of two recordings in one: bright animals on a dark ground."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.stack = np.stack(
+            [np.maximum(first[i], second[i]) for i in range(min(len(first), len(second)))]
+        )
+
+
+def both(first: Poses, second: Poses) -> Poses:
+    """The animals of two recordings on the frames that both have, with tracks of their own."""
+    n = min(len(first), len(second))
+    first, second = first.select(np.arange(n)), second.select(np.arange(n))
+    shift = int(first.track.max()) + 1
+    joined = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)], 1)
+        for name in ("xy", "score", "instance_score", "visible", "source")
+    }
+    other = np.where(second.track >= 0, second.track + shift, -1)
+    return replace(first, **joined, track=np.concatenate([first.track, other], 1), track_names=())
+
+
+def scene(name: str, data: Path, stack: ExitStack) -> tuple[Any, Poses, range]:
+    """Frames, true poses and the span of one of `PREDICTED`."""
+    if name == "three flies":
+        folders = ("fly-pair-short/two_flies", "fly-single-short/single_fly")
+        frames = Overlay(
+            *(stack.enter_context(api.open_frames(data / f"{f}.mp4")) for f in folders)
+        ).stack
+        truth = both(*(read_poses(data / f"{f}.slp") for f in folders))
+        return frames, truth, range(len(frames))
+    video, labels, span = PREDICTED[name]
+    truth = read_poses(data / labels)
+    return data / video, truth, span
+
+
+def measure_predicted(name: str, data: Path, model: Path) -> dict[str, Any]:
+    """Predict and track a recording with the right number of animals, and score both."""
+    with ExitStack() as stack:
+        frames, truth, span = scene(name, data, stack)
+        truth = truth.select(np.isin(truth.frame, np.array(span)))
+        animals = len(np.unique(truth.track[truth.track >= 0]))
+        config = api.prediction_config(model, animals=animals)
+        start = time.perf_counter()
+        found = api.predict(model, frames, config=config, frame_range=span)
+        seconds = time.perf_counter() - start
+    found = replace(found, videos=truth.videos)
+    scores = api.evaluate(found, truth, config=EvaluateConfig())
+    tracks = scores["tracks"]
+    return {
+        "recording": name,
+        "kind": "predicted",
+        "animals": animals,
+        "fixed": True,
+        "stride": 1,
+        "frames": len(span),
+        **{key: tracks[key] for key in ("switches", "fragments", "idf1", "predicted_tracks")},
+        **{key: scores[key] for key in ("ap", "median_error_found_px", "recall")},
+        "frames_per_s": len(span) / seconds,
+    }
+
+
+def table(results: Results) -> str:
+    """Markdown of all rows."""
+    rows = []
+    for r in results.values():
+        n = r["animals"] if r["fixed"] else "?"
+        rows.append([
+            r["recording"], r["kind"], n, r["stride"], r["frames"], r["switches"],
+            f"{r['idf1']:.3f}", f"{r['ideal_idf1']:.3f}" if "ideal_idf1" in r else "",
+            f"{r['predicted_tracks']} of {r['animals']}",
+            f"{r['ap']:.3f}" if "ap" in r else "",
+            f"{r['median_error_found_px']:.1f}" if "ap" in r else "",
+        ])  # fmt: skip
+    return markdown(
+        ["recording", "detections", "animals told", "every", "frames", "switches", "IDF1",
+         "ideal IDF1", "tracks", "AP .05", "median error, px"],
+        rows,
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data"
     )
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--only", nargs="*", choices=RECORDINGS, default=list(RECORDINGS))
-    args = parser.parse_args()
-    results = []
-    print(
-        f"{'recording':20} {'detections':10} {'N':>4} {'every':>5} {'frames':>6} {'switches':>8} "
-        f"{'IDF1':>6} {'ideal':>6} {'tracks':>6} {'frames/s':>9} {'/ CPU s':>8}"
-    )
-    for name in args.only:
+    given = parser.parse_args()
+    results = Results(given.out, "tracking")
+    for name in given.only:
         for kind, fixed, stride in (
             ("clean", False, 1),
             ("clean", True, 1),
@@ -119,19 +217,24 @@ def main() -> None:
             ("corrupted", False, 1),
             ("corrupted", True, 1),
         ):
-            if stride > 1 and name in ("zebrafish-ten", "mice-pair-cage"):
-                continue  # too short
-            r = measure(name, args.data, kind, fixed, stride)
-            results.append(r)
-            print(
-                f"{name:20} {kind:10} {r['animals'] if fixed else '?':>4} {stride:5} "
-                f"{r['frames']:6} {r['switches']:8} {r['idf1']:6.4f} {r['ideal_idf1']:6.4f} "
-                f"{r['predicted_tracks']:3}/{r['animals']:<2} {r['frames_per_s']:9.0f} "
-                f"{r['frames_per_cpu_s']:8.0f}",
-                flush=True,
-            )
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+            key = f"{name}/{kind}/{'told' if fixed else 'open'}/{stride}"
+            if key in results or (stride > 1 and name in ("zebrafish-ten", "mice-pair-cage")):
+                continue  # or too short
+            results.add(key, measure(name, given.data, kind, fixed, stride))
+            print(key, results[key], flush=True)
+    for name in PREDICTED if given.model is not None else ():
+        key = f"{name}/predicted/told/1"
+        if key not in results:
+            results.add(key, measure_predicted(name, given.data, given.model))
+            print(key, results[key], flush=True)
+    groups: dict[str, dict[str, list[float]]] = {}
+    for row in results.values():
+        kind = row["kind"] + (", number told" if row["fixed"] else "")
+        if row["stride"] == 1:
+            groups.setdefault(row["recording"], {})[kind] = [row["idf1"]]
+    bars(given.out / "tracking.png", groups, "IDF1")
+    results.write_markdown(table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":
