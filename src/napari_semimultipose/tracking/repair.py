@@ -8,6 +8,7 @@ stands for the end of the recording.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -240,6 +241,53 @@ def interpolate(table: Table, track: int, first: int, last: int, video: int = 0)
     return make_change(
         f"interpolate animal {name}", row, slot, before, emptied(after, ~both.any(1))
     )
+
+
+def interpolate_keypoints(
+    table: Table,
+    track: int,
+    keypoints: Sequence[int],
+    first: int,
+    last: int,
+    video: int = 0,
+) -> Change:
+    """Replace some keypoints of an animal on some frames by lines between those before and after.
+
+    The other keypoints stay. Where a line begins and ends is where the keypoint was seen last before and
+    first after the frames; its score is interpolated, too.
+
+    Raises
+    ------
+    LabelsError
+        When the animal is not on these frames, or a keypoint is not seen before and after them.
+    """
+    row, slot, _ = _find(table, (track,), first, last, video)
+    name = track_name(table, track)
+    if track < 0 or not len(row):
+        raise LabelsError(f"animal {name} is not on these frames")
+    frame, visible = array_of(table, "frame"), array_of(table, "visible")
+    xy, scores = array_of(table, "xy"), array_of(table, "score")
+    fields = ("xy", "visible", "score")
+    before = {key: array_of(table, key)[row, slot] for key in fields}
+    after = {key: value.copy() for key, value in before.items()}
+    earlier = _find(table, (track,), 0, first - 1, video)[:2]
+    later = _find(table, (track,), last + 1, None, video)[:2]
+    for k in keypoints:
+        ends = []
+        for (there, where), nearest in ((earlier, -1), (later, 0)):
+            seen = np.flatnonzero(visible[there, where, k] > 0)
+            if not len(seen):
+                raise LabelsError(
+                    f"keypoint {k + 1} of animal {name} must be seen before and after the frames"
+                )
+            ends.append((there[seen[nearest]], where[seen[nearest]], k))
+        a, b = ends
+        share = (frame[row] - frame[a[0]]) / (frame[b[0]] - frame[a[0]])
+        after["xy"][:, k] = xy[a] + (xy[b] - xy[a]) * share[:, None]
+        after["score"][:, k] = scores[a] + (scores[b] - scores[a]) * share
+        after["visible"][:, k] = min(visible[a], visible[b])
+    what = "a keypoint" if len(keypoints) == 1 else f"{len(keypoints)} keypoints"
+    return make_change(f"interpolate {what} of animal {name}", row, slot, before, after)
 
 
 # --------------------------------------------------------------------- plumbing

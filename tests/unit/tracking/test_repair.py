@@ -305,3 +305,26 @@ def test_a_known_number_is_never_exceeded_and_undone_exactly(store, n):
     if change is not None:
         store.apply(change.reversed())
     same(contents(store), before)
+
+
+def test_single_keypoints_are_interpolated_and_the_others_stay():
+    xy = np.arange(8, dtype=float)[:, None, None, None] * np.ones((8, 1, K, 2))
+    xy[3:5, 0, 0] += 50  # the head jumps away and back
+    xy[2, 0, 0] = np.nan  # and was not seen just before
+    store = PoseStore(
+        Poses(
+            SKELETON, xy, np.arange(8), track=np.zeros((8, 1), int), score=np.full((8, 1, K), 0.5)
+        )
+    )
+    before = contents(store)
+    change = repair.interpolate_keypoints(store, 0, [0], 3, 4)
+    store.apply(change)
+    np.testing.assert_allclose(store.array("xy")[3:5, 0, 0, 0], [3, 4])
+    np.testing.assert_array_equal(store.array("xy")[:, 0, 1], before["xy"][:, 0, 1])
+    np.testing.assert_array_equal(store.array("xy")[[0, 1, 5, 6, 7]], before["xy"][[0, 1, 5, 6, 7]])
+    store.apply(change.reversed())
+    same(contents(store), before)
+    with pytest.raises(LabelsError, match="before and after"):
+        repair.interpolate_keypoints(store, 0, [0], 6, 7)
+    with pytest.raises(LabelsError, match="not on these frames"):
+        repair.interpolate_keypoints(store, 3, [0], 3, 4)
