@@ -38,7 +38,7 @@ def one_run(data: Path, task: str, arm: str, steps: int) -> dict[str, Any]:
 
     from napari_semimultipose import api
     from napari_semimultipose.config import Config
-    from napari_semimultipose.data.batches import OnDemand, Prefetcher
+    from napari_semimultipose.data.loaders import OnDemand, Prefetcher
     from napari_semimultipose.training.events import Failed
     from napari_semimultipose.training.run import Run
 

@@ -253,6 +253,18 @@ class LossConfig(Settings):
         True,
         description="Pseudo keypoints come from the averaged weights (EMA) on an unaltered view",
     )
+    pseudo_from: Literal["views", "frames"] = Field(
+        "views",
+        title="Pseudo labels from",
+        description="The teacher looks at the unlabelled views of each step, or now and then at whole "
+        "frames (needs `animal_px`)",
+    )
+    pseudo_frames: PositiveInt = Field(
+        60, description="Whole frames that the teacher looks at ('frames'), each time"
+    )
+    pseudo_rounds: PositiveInt = Field(
+        2, description="How often it does, from `beta_start` on at equal distances ('frames')"
+    )
     teacher_turns: Literal[1, 2, 4] = Field(
         1,
         description="The teacher averages over so many turned copies of its view",

@@ -6,13 +6,11 @@ sees the same batches as an uninterrupted one.
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, Self, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ from torch import Tensor
 from napari_semimultipose.config import AugmentConfig, DataConfig
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.paste import LabeledView, paste
+from napari_semimultipose.data.pseudo import PseudoPoses, PseudoView, pseudo_view
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.data.views import (
     Affine,
@@ -32,10 +31,6 @@ from napari_semimultipose.data.views import (
     warp,
 )
 from napari_semimultipose.models.geometry import scale_points
-
-_AHEAD = 3
-
-Item = TypeVar("Item")
 
 
 @dataclass
@@ -56,6 +51,8 @@ class Batch:
         The unlabelled views unaltered, for a teacher.
     to_view : Tensor [U, 2, 3]
         Affine maps from the plain to the altered unlabelled views.
+    pseudo : list of U PseudoView, or empty
+        Pseudo labels of the unlabelled views, where they were made on whole frames.
     """
 
     images: Tensor
@@ -64,6 +61,7 @@ class Batch:
     visible: list[Tensor]
     plain: Tensor | None = None
     to_view: Tensor = field(default_factory=lambda: torch.zeros(0, 2, 3))
+    pseudo: list[PseudoView] = field(default_factory=list)
 
     @property
     def n_labeled(self) -> int:
@@ -83,6 +81,7 @@ class Batch:
             [move(x) for x in self.visible],
             None if self.plain is None else move(self.plain),
             move(self.to_view),
+            [one.to(device) for one in self.pseudo],
         )
 
 
@@ -109,6 +108,11 @@ class BatchMaker:
     config : DataConfig
     augment : AugmentConfig
     seed : int
+
+    Attributes
+    ----------
+    pseudo : mapping of hashable to PseudoPoses
+        Pseudo labels by `FrameRef.key`. When there are some, unlabelled views come from these frames.
     """
 
     def __init__(
@@ -121,6 +125,7 @@ class BatchMaker:
         self.mirror = data.poses.skeleton.mirror_index
         self.scaled = ScaledFrames(data.scale or 1.0, config.cache_mb)
         self._places = self._animal_places(data)
+        self.pseudo: Mapping[Hashable, PseudoPoses] = {}
 
     @staticmethod
     def _animal_places(data: TrainingData) -> np.ndarray:
@@ -168,14 +173,15 @@ class BatchMaker:
             torch.from_numpy(np.stack([f[2] for f in free])).float()
             if free
             else torch.zeros(0, 2, 3),
+            [f[3] for f in free if f[3] is not None],
         )
 
     def refs(self, iteration: int, size: BatchSize) -> tuple[list[FrameRef], list[FrameRef]]:
         """Return the labelled and unlabelled frames of an iteration."""
-        unlabeled = size.unlabeled if self.data.unlabeled else 0
+        free = [r for r in self.data.unlabeled if not self.pseudo or r.key in self.pseudo]
         return (
             self._draw(self.data.train, iteration, size.labeled, 3),
-            self._draw(self.data.unlabeled, iteration, unlabeled, 4),
+            self._draw(free, iteration, size.unlabeled if free else 0, 4),
         )
 
     def _draw(
@@ -250,10 +256,12 @@ class BatchMaker:
 
     def _unlabeled(
         self, ref: FrameRef, rng: np.random.Generator, *, plain: bool
-    ) -> tuple[Tensor, Tensor | None, Affine]:
+    ) -> tuple[Tensor, Tensor | None, Affine, PseudoView | None]:
         image = self.scaled(ref)
         height, width = image.shape[1:]
         side = self.config.crop_px
+        if ref.key in self.pseudo:
+            return self._pseudo(image, self.pseudo[ref.key], rng)
         middle = (side - 1) / 2
         zoom = self._zoom((height, width), rng)
         if self.augment.unlabeled_top_left:
@@ -268,123 +276,27 @@ class BatchMaker:
             altered = self._view((height, width), center * [width - 1, height - 1], rng, zoom)
         view = recolor(warp(image, altered, side), self.augment, rng)
         if not plain:
-            return view, None, np.eye(2, 3)
+            return view, None, np.eye(2, 3), None
         seen = apply(invert(altered), np.array([middle, middle]))
         base = zoom if self.data.scale == 0 else 1.0
         weak = affine_about(seen, (middle, middle), zoom=base)
-        return view, warp(image, weak, side), compose(altered, invert(weak))
+        return view, warp(image, weak, side), compose(altered, invert(weak)), None
+
+    def _pseudo(
+        self, image: Tensor, found: PseudoPoses, rng: np.random.Generator
+    ) -> tuple[Tensor, None, Affine, PseudoView]:
+        """Return a random view of an unlabelled frame with its pseudo labels."""
+        height, width = image.shape[1:]
+        if len(found.xy) and rng.random() < 0.9:
+            center = found.xy[int(rng.integers(len(found.xy)))].mean(0)
+        else:
+            center = rng.uniform([0, 0], [width - 1, height - 1])
+        affine = self._view((height, width), center, rng, self._zoom((height, width), rng))
+        side = self.config.crop_px
+        view = recolor(warp(image, affine, side), self.augment, rng)
+        labels = pseudo_view(found, affine, side, (width, height), self.mirror)
+        return view, None, np.eye(2, 3), labels
 
 
 def _call(job: Callable[[np.random.Generator], Any], rng: np.random.Generator) -> Any:
     return job(rng)
-
-
-class _Ahead(Generic[Item]):
-    """Calls a function for consecutive iterations in a thread of its own, some iterations ahead.
-
-    Use as a context manager.
-    """
-
-    def __init__(self, make: Callable[[int], Item], first: int) -> None:
-        self._make = make
-        self._first = first
-        self._queue: queue.Queue[Item | BaseException] = queue.Queue(_AHEAD)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        # One thread for the views: the network uses the cores.
-        torch.set_num_threads(1)
-        iteration = self._first
-        while not self._stop.is_set():
-            item: Item | BaseException
-            try:
-                item = self._make(iteration)
-            except Exception as error:
-                item = error
-            while not self._stop.is_set():
-                try:
-                    self._queue.put(item, timeout=0.1)
-                    break
-                except queue.Full:
-                    continue
-            if isinstance(item, BaseException):
-                return
-            iteration += 1
-
-    def _next(self) -> Item:
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    def close(self) -> None:
-        """Stop the work ahead and wait for the thread."""
-        self._stop.set()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Prefetcher(_Ahead[Batch]):
-    """Makes batches ahead of the training loop: for networks that do not compute on the CPU.
-
-    `get` returns the batches of consecutive iterations, from `first` on.
-    """
-
-    def __init__(self, maker: BatchMaker, first: int, size: BatchSize, *, plain: bool) -> None:
-        super().__init__(lambda iteration: maker(iteration, size, plain=plain), first)
-
-    def get(self) -> Batch:
-        """Return the next batch.
-
-        Raises
-        ------
-        Exception
-            Whatever making the batch raised, such as `FramesError` for an unreadable video.
-        """
-        return self._next()
-
-
-class OnDemand(_Ahead[None]):
-    """Reads frames ahead, but makes the views when they are asked for, on all cores together.
-
-    For networks that compute on the CPU: a thread that makes views beside the network takes one core
-    now and then, and the threads of the network, which wait for each other after each layer, lose
-    more time than the views take.
-    """
-
-    def __init__(self, maker: BatchMaker, first: int, size: BatchSize, *, plain: bool) -> None:
-        self._args = (maker, size, plain)
-        self._iteration = first
-        self._pool = ThreadPoolExecutor(
-            max(1, torch.get_num_threads()),
-            "views",
-            initializer=torch.set_num_threads,
-            initargs=(1,),
-        )
-        super().__init__(self._read, first)
-
-    def _read(self, iteration: int) -> None:
-        maker, size, _ = self._args
-        for refs in maker.refs(iteration, size):
-            for ref in refs:
-                maker.scaled(ref)
-
-    def get(self) -> Batch:
-        """Return the next batch; see `Prefetcher.get`."""
-        self._next()
-        maker, size, plain = self._args
-        batch = maker(self._iteration, size, plain=plain, pool=self._pool)
-        self._iteration += 1
-        return batch
-
-    def close(self) -> None:
-        """Stop reading ahead and wait for the threads."""
-        super().close()
-        self._pool.shutdown()

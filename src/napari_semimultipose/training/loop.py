@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.data.batches import BatchMaker, BatchSize, OnDemand, Prefetcher
+from napari_semimultipose.data.batches import BatchMaker, BatchSize
+from napari_semimultipose.data.loaders import OnDemand, Prefetcher
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.errors import SemiMultiPoseError, TrainingError
 from napari_semimultipose.poses import Poses
@@ -124,6 +125,7 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
     source = OnDemand if run.device.type == "cpu" else Prefetcher
     batches: OnDemand | Prefetcher | None = None
     unlabeled = False
+    maker.pseudo = run.pseudo.poses
     try:
         while run.progress.share < 1:
             if should_stop():
@@ -132,6 +134,12 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
                 yield Done(run.folder, run.progress.iteration, "stopped", run.scores)
                 return
             wants = bool(data.unlabeled) and run.objective.needs_unlabeled(run.progress.share)
+            if wants and run.pseudo.due(run.progress.share):
+                yield run.label_frames(data.unlabeled, maker.scaled)
+                maker.pseudo = run.pseudo.poses
+                if batches is not None:
+                    batches.close()
+                    batches = None
             if batches is None or wants != unlabeled:
                 if batches is not None:
                     batches.close()

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from napari_semimultipose.config import LossConfig
-from napari_semimultipose.inference.decode import candidates, local_peaks, suppress
+from napari_semimultipose.data.pseudo import PseudoPoses
+from napari_semimultipose.inference.decode import (
+    Detections,
+    candidates,
+    local_peaks,
+    suppress,
+)
 from napari_semimultipose.losses.objective import Labels
 from napari_semimultipose.losses.targets import boxes_of
 from napari_semimultipose.models.directpose import Output
@@ -17,6 +23,44 @@ _MIN_PEAK = 0.3
 def map_points(affine: Tensor, xy: Tensor) -> Tensor:
     """Apply an affine map [2, 3] to positions [..., 2]."""
     return xy @ affine[:, :2].T + affine[:, 2]
+
+
+def confirmed(teacher: Output, config: LossConfig) -> tuple[Detections, Tensor, Tensor]:
+    """Return the animals of a teacher, their keypoints [M, K, 2], and where both branches agree [M, K]."""
+    found = candidates(teacher, config.delta, peaks=True)
+    found = suppress(found, "oks", 0.5)
+    peaks = local_peaks(teacher, found, radius=max(config.agreement_cells, 1.0))
+    agree = peaks.probability > _MIN_PEAK
+    if config.agreement_cells:
+        agree &= peaks.shift_cells <= config.agreement_cells
+        xy = torch.where(agree[..., None], peaks.xy, found.xy.detach())
+    else:
+        agree = torch.ones_like(agree)
+        xy = found.xy.detach()
+    return found, xy, agree
+
+
+def pseudo_poses(teacher: Output, size: tuple[int, int], config: LossConfig) -> PseudoPoses:
+    """Turn a teacher's predictions on a whole frame into its pseudo labels.
+
+    Parameters
+    ----------
+    teacher : Output
+        Of one frame (B = 1).
+    size : (int, int)
+        Width and height of the frame without padding, px.
+    """
+    found, xy, agree = confirmed(teacher, config)
+    inside = ((xy >= 0) & (xy <= xy.new_tensor(size) - 1)).all(-1)
+    agree = agree & inside
+    confident = config.tau[0]
+    sure = (found.score >= confident) & (agree.sum(1) >= max(1, agree.shape[1] // 2))
+    doubtful = boxes_of(xy[~sure], torch.ones_like(agree[~sure]))
+    return PseudoPoses(
+        xy[sure].double().cpu().numpy(),
+        agree[sure].cpu().numpy(),
+        doubtful.double().cpu().numpy().reshape(-1, 4),
+    )
 
 
 def pseudo_labels(
@@ -44,16 +88,7 @@ def pseudo_labels(
     mirror : Tensor [K] of int
         Order of the keypoints in a mirrored view.
     """
-    found = candidates(teacher, config.delta, peaks=True)
-    found = suppress(found, "oks", 0.5)
-    peaks = local_peaks(teacher, found, radius=max(config.agreement_cells, 1.0))
-    agree = peaks.probability > _MIN_PEAK
-    if config.agreement_cells:
-        agree &= peaks.shift_cells <= config.agreement_cells
-        xy = torch.where(agree[..., None], peaks.xy, found.xy.detach())
-    else:
-        agree = torch.ones_like(agree)
-        xy = found.xy.detach()
+    found, xy, agree = confirmed(teacher, config)
     out = []
     for image in range(len(to_view)):
         affine = to_view[image]
@@ -70,24 +105,35 @@ def pseudo_labels(
                 points[sure],
                 known[sure],
                 known[sure] & inside[sure],
-                _Unknown(doubtful, affine, size),
+                Unknown(doubtful, affine, (size, size)),
             )
         )
     return out
 
 
-class _Unknown:
-    """Where a teacher was unsure, or saw nothing."""
+class Unknown:
+    """Where a teacher was unsure, or saw nothing.
 
-    def __init__(self, boxes: Tensor, affine: Tensor, size: int) -> None:
+    Parameters
+    ----------
+    boxes : Tensor [D, 4]
+        Of the animals that it was unsure of, px of what it saw.
+    affine : Tensor [2, 3]
+        Map from what it saw to the view.
+    size : (int, int)
+        Width and height of what it saw, px.
+    """
+
+    def __init__(self, boxes: Tensor, affine: Tensor, size: tuple[int, int]) -> None:
         self._boxes = boxes
         turn = torch.linalg.inv(affine[:, :2])
         self._back = torch.cat([turn, -(turn @ affine[:, 2:])], 1)
-        self._size = size
+        self._last = torch.tensor(size, device=affine.device) - 1
 
     def __call__(self, points: Tensor) -> Tensor:
+        """Tell of which positions [P, 2] in the view nothing is known."""
         seen = map_points(self._back, points)
-        unknown = ((seen < 0) | (seen > self._size - 1)).any(-1)
+        unknown = ((seen < 0) | (seen > self._last)).any(-1)
         if len(self._boxes):
             low, high = self._boxes[:, :2], self._boxes[:, 2:]
             inside = (points[:, None] >= low) & (points[:, None] <= high)

@@ -6,16 +6,19 @@ import csv
 import gc
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.nn import functional as F
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.data.batches import Batch, BatchSize
+from napari_semimultipose.data.frames import FrameRef, ScaledFrames
+from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.errors import ModelError, TrainingError
 from napari_semimultipose.io.atomic import replace_file
@@ -34,8 +37,10 @@ from napari_semimultipose.models.device import keep_freed_memory, pick_device, p
 from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.models.turns import averaged_over_turns
 from napari_semimultipose.poses import Skeleton
-from napari_semimultipose.training.events import Step, Validation
+from napari_semimultipose.training.events import Notice, Step, Validation
 from napari_semimultipose.training.optimizers import build_optimizers, set_learning_rate
+from napari_semimultipose.training.pseudo import pseudo_poses
+from napari_semimultipose.training.rounds import PseudoRounds
 from napari_semimultipose.training.schedule import (
     AveragedNetwork,
     Progress,
@@ -44,6 +49,7 @@ from napari_semimultipose.training.schedule import (
 from napari_semimultipose.training.step import Objective, longest_limbs_px
 from napari_semimultipose.training.validate import validate
 
+_PAD = 32
 _BAD_STEPS = 20  # non-finite gradients in a row before giving up
 
 
@@ -53,6 +59,7 @@ class Run:
     device: torch.device
     objective: Objective
     progress: Progress
+    pseudo: PseudoRounds
 
     def __init__(
         self, folder: Path, config: Config, skeleton: Skeleton, state: dict[str, Any] | None
@@ -145,6 +152,7 @@ class Run:
         self._scale = data.scale
         self._animal_size_px = data.poses.select(rows).animal_size_px
         self._validation = [list(r.key) for r in data.validation]  # type: ignore[call-overload]
+        self.pseudo = PseudoRounds(config)
         iteration, elapsed_s = 0, 0.0
         if self._state is not None:
             iteration, elapsed_s = self._restore(self._state)
@@ -168,6 +176,7 @@ class Run:
             if self.averaged is not None:
                 self.averaged.network.load_state_dict(state["averaged"])
                 self.averaged.updates = state["updates"]
+            self.pseudo.restore(state["pseudo"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise ModelError(
                 f"{self.folder / RESUME} does not fit the settings of this run: {error}"
@@ -223,6 +232,32 @@ class Run:
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
         self._count += 1
         self.progress.iteration += 1
+
+    @torch.no_grad()
+    def label_frames(self, unlabeled: Sequence[FrameRef], scaled: ScaledFrames) -> Notice:
+        """Let the averaged network label whole frames; a round of `PseudoRounds`.
+
+        Raises
+        ------
+        FramesError
+            If a frame cannot be read.
+        """
+        network = self._final().eval()
+        loss = self.config.loss
+        found: dict[Hashable, PseudoPoses] = {}
+        for ref in self.pseudo.frames(unlabeled):
+            image = scaled(ref)
+            height, width = image.shape[1:]
+            padded = F.pad(image[None], (0, -width % _PAD, 0, -height % _PAD))
+            x = padded.to(self.device).float().div_(255)
+            with self.fabric.autocast():
+                said = averaged_over_turns(
+                    network, x.contiguous(memory_format=torch.channels_last), loss.teacher_turns
+                )
+            found[ref.key] = pseudo_poses(said, (width, height), loss)
+        self.pseudo.take(found)
+        animals = sum(len(poses.xy) for poses in found.values())
+        return Notice(f"learning from {animals} animals found on {len(found)} unlabelled frames")
 
     def report(self) -> Step:
         """Mean losses since the last report; also written to ``log.csv``."""
@@ -283,6 +318,7 @@ class Run:
             "averaged": self.averaged.network.state_dict() if self.averaged else {},
             "updates": self.averaged.updates if self.averaged else 0,
             "rng": torch.get_rng_state(),
+            "pseudo": self.pseudo.state(),
             "batch_size": [self.batch_size.labeled, self.batch_size.unlabeled],
             "validation": self._validation,
             "best": self._best,

@@ -27,7 +27,8 @@ from napari_semimultipose.losses.objective import (
 from napari_semimultipose.losses.targets import boxes_of, missing_mask
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.poses import Poses, Skeleton
-from napari_semimultipose.training.pseudo import pseudo_labels
+from napari_semimultipose.training.pseudo import Unknown, pseudo_labels
+from napari_semimultipose.training.rounds import labels_whole_frames
 
 _TO_KEYPOINTS = 0.25  # weight of the direction from heat maps to keypoints
 
@@ -75,7 +76,8 @@ class Objective:
     def needs_plain(self) -> bool:
         """Whether the unlabelled views are also wanted unaltered."""
         loss = self.config.loss
-        return self.config.train.method == "semimultipose" and loss.teacher
+        followed = self.config.train.method == "semimultipose" and loss.teacher
+        return followed and not labels_whole_frames(self.config)
 
     def __call__(
         self,
@@ -106,7 +108,9 @@ class Objective:
             total = total + beta * self._fusion(
                 network, batch.images[n:], free, progress, raw, "unlabeled"
             )
-            if loss.consistency > 0 and teacher is not None and batch.plain is not None:
+            if batch.pseudo:
+                total = total + beta * loss.consistency * self._learn(batch, free, size, raw)
+            elif loss.consistency > 0 and teacher is not None and batch.plain is not None:
                 total = total + beta * loss.consistency * self._follow(
                     teacher, batch, free, size, progress, raw
                 )
@@ -173,7 +177,8 @@ class Objective:
             raw[f"{where}_to_keypoints"] = both["to_keypoints"]
             total = _TO_KEYPOINTS * both["to_keypoints"]
             # A teacher's keypoints teach the heat maps better than the pupil's own.
-            if where == "labeled" or not (self.needs_plain and loss.consistency > 0):
+            taught = self.config.train.method == "semimultipose" and loss.teacher
+            if where == "labeled" or not (taught and loss.consistency > 0):
                 raw[f"{where}_to_heat"] = both["to_heat"]
                 total = total + both["to_heat"]
         else:
@@ -219,6 +224,30 @@ class Objective:
                 self._confident(progress),
                 self.mirror,
             )
+        return self._taught(output, labels, size, raw)
+
+    def _learn(
+        self, batch: Batch, output: Output, size: tuple[int, int], raw: dict[str, Tensor]
+    ) -> Tensor:
+        """Losses against the pseudo labels that were made on whole frames."""
+        labels = [
+            Labels(
+                one.keypoints,
+                one.labeled,
+                one.visible,
+                Unknown(one.doubtful, one.to_view, one.frame_size),
+            )
+            for one in batch.pseudo
+        ]
+        return self._taught(output, labels, size, raw)
+
+    def _taught(
+        self,
+        output: Output,
+        labels: Sequence[Labels],
+        size: tuple[int, int],
+        raw: dict[str, Tensor],
+    ) -> Tensor:
         terms = self._supervised(output, labels, size)
         raw |= {f"teacher_{name}": value for name, value in terms.items()}
         raw["teacher_animals"] = terms["cls"].new_tensor(

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from napari_semimultipose.config import AugmentConfig, DataConfig
-from napari_semimultipose.data.batches import Batch, BatchMaker, BatchSize, OnDemand, Prefetcher
+from napari_semimultipose.data.batches import Batch, BatchMaker, BatchSize
+from napari_semimultipose.data.loaders import OnDemand, Prefetcher
+from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.data.views import apply
 from napari_semimultipose.errors import FramesError
@@ -171,3 +173,30 @@ def test_halving_ends_at_one_view() -> None:
     assert seen[0] == (4, 3)
     assert seen[-1] == (1, 1)
     assert len(seen) < 6
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_pseudo_labels_lie_on_their_spots(data: TrainingData, flip: float) -> None:
+    make = maker(data, flip=flip)
+    _, truth = colored_animals()
+    two = [ref for ref in data.unlabeled if ref.index in (7, 9)]
+    make.pseudo = {
+        ref.key: PseudoPoses(truth.xy[ref.index], np.ones((1, 3), bool), np.zeros((0, 4)))
+        for ref in two
+    }
+    color_of = [0, 2, 1] if flip else [0, 1, 2]
+    checked = 0
+    for iteration in range(6):
+        _, refs = make.refs(iteration, BatchSize(1, 3))
+        assert {ref.key for ref in refs} <= set(make.pseudo)
+        batch = make(iteration, BatchSize(1, 3), plain=True)
+        assert batch.plain is None
+        assert len(batch.pseudo) == 3
+        for view, found in zip(batch.images[1:], batch.pseudo, strict=True):
+            assert found.frame_size == (160, 120)
+            for k in range(3):
+                x, y = found.keypoints[0, k].round().long().tolist()
+                if bool(found.visible[0, k]) and 3 <= x < 93 and 3 <= y < 93:
+                    assert int(view[:, y, x].argmax()) == color_of[k]
+                    checked += 1
+    assert checked > 20

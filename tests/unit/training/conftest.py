@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.io.frames import Frames
@@ -39,6 +41,9 @@ class Job:
 
     def config(self, *changes: str) -> Config:
         return Config().with_settings([*TINY, *changes])
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return load_file(str(self.out / "last.safetensors"))
 
     def arguments(self, *changes: str, **more: Any) -> dict[str, Any]:
         return {

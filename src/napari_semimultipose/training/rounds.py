@@ -1,0 +1,94 @@
+"""Rounds of self-training: now and then, a teacher labels whole frames that have no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.data.frames import FrameRef
+from napari_semimultipose.data.pseudo import PseudoPoses
+
+
+def labels_whole_frames(config: Config) -> bool:
+    """Whether the teacher looks at whole frames, and not at the views of each step.
+
+    Only where frames have one scale (``data.animal_px``).
+    """
+    return (
+        config.train.method == "semimultipose"
+        and config.loss.teacher
+        and config.loss.pseudo_from == "frames"
+        and config.data.animal_px > 0
+    )
+
+
+class PseudoRounds:
+    """When the teacher looks at which frames, and what it found there the last time.
+
+    Parameters
+    ----------
+    config : Config
+
+    Attributes
+    ----------
+    done : int
+        Rounds so far.
+    poses : mapping of hashable to PseudoPoses
+        What was found in the last round, by `FrameRef.key`; frames without a certain animal are left out.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.done = 0
+        self.poses: Mapping[Hashable, PseudoPoses] = {}
+
+    def due(self, share: float) -> bool:
+        """Whether it is time for the next round, at a share 0..1 of training.
+
+        The first is when the unlabelled frames begin to act, the others follow at equal distances.
+        """
+        loss = self._config.loss
+        if not labels_whole_frames(self._config) or self.done >= loss.pseudo_rounds:
+            return False
+        start = loss.beta_start
+        return share >= start + (1 - start) * self.done / loss.pseudo_rounds
+
+    def frames(self, unlabeled: Sequence[FrameRef]) -> list[FrameRef]:
+        """Frames for the next round: others each time, as long as there are some."""
+        order = np.random.default_rng([self._config.train.seed, 5]).permutation(len(unlabeled))
+        count = min(self._config.loss.pseudo_frames, len(order))
+        first = self.done * count
+        return [unlabeled[order[(first + i) % len(order)]] for i in range(count)]
+
+    def take(self, found: Mapping[Hashable, PseudoPoses]) -> None:
+        """Keep what a round has found."""
+        self.done += 1
+        # A frame on which the teacher is sure of nothing would teach that there is nothing.
+        self.poses = {key: poses for key, poses in found.items() if len(poses.xy)}
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs, as plain values and tensors."""
+        frames = [
+            [
+                list(key) if isinstance(key, tuple) else key,
+                torch.from_numpy(p.xy),
+                torch.from_numpy(p.known),
+                torch.from_numpy(p.doubtful),
+            ]
+            for key, p in self.poses.items()
+        ]
+        return {"done": self.done, "frames": frames}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` gave."""
+        self.done = int(state["done"])
+        self.poses = {
+            tuple(key) if isinstance(key, list) else key: PseudoPoses(
+                xy.numpy(), known.numpy(), doubtful.numpy()
+            )
+            for key, xy, known, doubtful in state["frames"]
+        }

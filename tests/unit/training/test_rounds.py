@@ -1,0 +1,148 @@
+"""Rounds of self-training on whole frames."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.data.frames import FrameRef
+from napari_semimultipose.data.pseudo import PseudoPoses
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.losses.objective import Labels
+from napari_semimultipose.models.directpose import LevelOutput, Output
+from napari_semimultipose.training.events import Done, Event, Notice, Step
+from napari_semimultipose.training.loop import train
+from napari_semimultipose.training.pseudo import Unknown, pseudo_poses
+from napari_semimultipose.training.rounds import PseudoRounds, labels_whole_frames
+
+if TYPE_CHECKING:
+    from conftest import Job
+
+WHOLE = {"loss.pseudo_from": "frames", "loss.pseudo_frames": 3, "loss.pseudo_rounds": 2}
+
+
+def rounds(**changes: object) -> PseudoRounds:
+    return PseudoRounds(Config().with_settings({**WHOLE, "loss.beta_start": 0.4, **changes}))
+
+
+def some(animals: int) -> PseudoPoses:
+    xy = np.arange(animals * 4, dtype=float).reshape(animals, 2, 2)
+    return PseudoPoses(xy, np.ones((animals, 2), bool), np.array([[0.0, 1, 2, 3]]))
+
+
+def test_rounds_come_at_equal_distances() -> None:
+    it = rounds()
+    assert not it.due(0.39)
+    assert it.due(0.4)
+    it.take({})
+    assert not it.due(0.69)
+    assert it.due(0.71)
+    it.take({})
+    assert not it.due(1.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss.pseudo_from": "views"},
+        {"loss.teacher": False},
+        {"train.method": "labeled"},
+        {"data.animal_px": 0},
+    ],
+)
+def test_without_whole_frames_there_are_none(changes: dict[str, object]) -> None:
+    assert not labels_whole_frames(Config().with_settings({**WHOLE, **changes}))
+    assert not rounds(**changes).due(1.0)
+
+
+def test_each_round_looks_at_other_frames_as_long_as_there_are_some() -> None:
+    stack = open_frames(np.zeros((7, 8, 8, 1), np.uint8))
+    refs = [FrameRef(stack, i, (0, i)) for i in range(7)]
+    it = rounds()
+    first = it.frames(refs)
+    it.take({})
+    second = it.frames(refs)
+    assert len({r.key for r in first + second}) == 6
+    assert rounds().frames(refs) == first
+    assert len(rounds().frames(refs[:2])) == 2
+
+
+def test_the_state_survives_a_file_and_frames_without_animals_are_left_out() -> None:
+    it = rounds()
+    it.take({(0, 3): some(2), ("unlabeled", 1, 5): some(1), (0, 4): some(0)})
+    assert set(it.poses) == {(0, 3), ("unlabeled", 1, 5)}
+    file = io.BytesIO()
+    torch.save(it.state(), file)
+    file.seek(0)
+    other = rounds()
+    other.restore(torch.load(file, weights_only=True))
+    assert other.done == 1
+    assert set(other.poses) == set(it.poses)
+    for key, poses in it.poses.items():
+        for name in ("xy", "known", "doubtful"):
+            np.testing.assert_array_equal(getattr(other.poses[key], name), getattr(poses, name))
+
+
+def seen(peaks: bool) -> Output:
+    """A teacher that is sure of an animal at (28, 28) and unsure of one at (92, 60)."""
+    cls = torch.full((1, 1, 16, 16), -9.0)
+    cls[0, 0, 3, 3], cls[0, 0, 7, 11] = 3.0, -2.0
+    offsets = torch.zeros(1, 2, 2, 16, 16)
+    offsets[:, 1, 0] = 1.0  # the second keypoint is 8 px to the right
+    heat = torch.full((1, 2, 32, 32), -9.0)
+    if peaks:
+        heat[0, 0, 6, 6] = heat[0, 1, 6, 8] = 3.0  # strides of 4, centres at 2: (26, 26), (34, 26)
+    level = LevelOutput(8, cls, torch.full_like(cls, 4.0), offsets, offsets)
+    return Output([level], heat, 4)
+
+
+def test_certain_animals_become_labels_and_the_others_places_to_leave_out() -> None:
+    found = pseudo_poses(seen(True), (128, 128), Config().loss)
+    assert found.known.tolist() == [[True, True]]
+    np.testing.assert_allclose(found.xy[0], [[26, 26], [34, 26]], atol=2)
+    assert len(found.doubtful) == 1
+    x0, y0, x1, y1 = found.doubtful[0]
+    assert x0 <= 92 <= x1
+    assert y0 <= 60 <= y1
+    # Without agreement of both branches nothing is certain, and both places are left out.
+    unsure = pseudo_poses(seen(False), (128, 128), Config().loss)
+    assert len(unsure.xy) == 0
+    assert len(unsure.doubtful) == 2
+
+
+def test_nothing_is_known_outside_the_frame() -> None:
+    shift = torch.tensor([[1.0, 0, 10], [0, 1, 0]])
+    unknown = Unknown(torch.zeros(0, 4), shift, (40, 20))
+    points = torch.tensor([[5.0, 5], [15, 5], [48, 19], [52, 5], [15, 25]])
+    assert unknown(points).tolist() == [True, False, False, True, True]
+    assert Labels(points, points, points, unknown).ignored is unknown
+
+
+def terms(events: list[Event]) -> set[str]:
+    return {name for e in events if isinstance(e, Step) for name in e.losses}
+
+
+SETTINGS = ["loss.pseudo_from=frames", "loss.pseudo_frames=3", "loss.tau=[0,0]"]
+
+
+def test_training_learns_from_whole_frames_and_resumes(job: Job) -> None:
+    # Agreement is switched off, because a network after three steps agrees with itself nowhere.
+    settings = [*SETTINGS, "loss.agreement_cells=0", "loss.delta=0", "loss.beta_start=0.5"]
+    whole = list(train(**job.arguments(*settings)))
+    assert isinstance(whole[-1], Done), whole[-1]
+    notices = [e for e in whole if isinstance(e, Notice) and "learning from" in e.message]
+    assert len(notices) == 2
+    assert "teacher_heat" in terms(whole)
+    expected = job.weights()
+    job.out = job.out.with_name("halves")
+    asked = iter([False] * 4 + [True] * 9)
+    list(train(**job.arguments(*settings), should_stop=lambda: next(asked)))
+    second = list(train(**job.arguments(*settings), resume=True))
+    assert isinstance(second[-1], Done), second[-1]
+    for name, value in job.weights().items():
+        torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=1e-5, msg=name)
