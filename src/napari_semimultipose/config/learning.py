@@ -102,10 +102,10 @@ class DataConfig(Settings):
         256, title="Crop side", description="Side of a training crop, px"
     )
     batch_labeled: PositiveInt = Field(
-        4, title="Labelled batch", description="Labelled crops a step"
+        3, title="Labelled batch", description="Labelled crops a step"
     )
     batch_unlabeled: PositiveInt = Field(
-        2,
+        3,
         title="Unlabelled batch",
         description="Unlabelled crops a step, once unlabelled frames are used",
     )
@@ -240,7 +240,7 @@ class LossConfig(Settings):
         0.2, title="Labelled fusion", description="Weight of the fusion loss on labelled frames"
     )
     beta: Annotated[float, Field(ge=0)] = Field(
-        0.3, title="Unlabelled fusion", description="Weight of the fusion loss on unlabelled frames"
+        1.0, title="Unlabelled fusion", description="Weight of the fusion loss on unlabelled frames"
     )
     alpha_start: Fraction = Field(
         0.2, title="Labelled from", description="Share of training after which alpha acts"
@@ -254,19 +254,21 @@ class LossConfig(Settings):
         description="Pseudo keypoints come from the averaged weights (EMA) on an unaltered view",
     )
     pseudo_from: Literal["views", "frames"] = Field(
-        "views",
+        "frames",
         title="Pseudo labels from",
         description="The teacher looks at the unlabelled views of each step, or now and then at whole "
         "frames (needs `animal_px`)",
     )
     pseudo_frames: PositiveInt = Field(
-        60, description="Whole frames that the teacher looks at ('frames'), each time"
+        60,
+        description="Whole frames that the teacher looks at ('frames'), each time; fewer where they "
+        "would take more than a twentieth of training",
     )
     pseudo_rounds: PositiveInt = Field(
         2, description="How often it does, from `beta_start` on at equal distances ('frames')"
     )
     teacher_turns: Literal[1, 2, 4] = Field(
-        1,
+        4,
         description="The teacher averages over so many turned copies of its view",
     )
     consistency: Annotated[float, Field(ge=0)] = Field(

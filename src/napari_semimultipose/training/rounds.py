@@ -12,6 +12,8 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.data.frames import FrameRef
 from napari_semimultipose.data.pseudo import PseudoPoses
 
+_SHARE = 0.05
+
 
 def labels_whole_frames(config: Config) -> bool:
     """Whether the teacher looks at whole frames, and not at the views of each step.
@@ -57,10 +59,20 @@ class PseudoRounds:
         start = loss.beta_start
         return share >= start + (1 - start) * self.done / loss.pseudo_rounds
 
-    def frames(self, unlabeled: Sequence[FrameRef]) -> list[FrameRef]:
-        """Frames for the next round: others each time, as long as there are some."""
+    def affordable(self, steps: float, pixels: int) -> int:
+        """How many frames of so many pixels a round may look at, in a training of so many steps.
+
+        A round takes a twentieth of the computing of all steps, for frames of any size; a step counts
+        as three forward passes of its views.
+        """
+        data, turns = self._config.data, self._config.loss.teacher_turns
+        views = (data.batch_labeled + data.batch_unlabeled) * data.crop_px**2
+        return max(1, int(_SHARE * steps * 3 * views / (turns * max(pixels, 1))))
+
+    def frames(self, unlabeled: Sequence[FrameRef], most: int) -> list[FrameRef]:
+        """At most so many frames for the next round: others each time, as long as there are some."""
         order = np.random.default_rng([self._config.train.seed, 5]).permutation(len(unlabeled))
-        count = min(self._config.loss.pseudo_frames, len(order))
+        count = min(self._config.loss.pseudo_frames, most, len(order))
         first = self.done * count
         return [unlabeled[order[(first + i) % len(order)]] for i in range(count)]
 

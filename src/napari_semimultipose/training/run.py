@@ -245,7 +245,9 @@ class Run:
         network = self._final().eval()
         loss = self.config.loss
         found: dict[Hashable, PseudoPoses] = {}
-        for ref in self.pseudo.frames(unlabeled):
+        steps = self.progress.iteration / max(self.progress.share, 1e-3)
+        pixels = scaled(unlabeled[0])[0].numel()
+        for ref in self.pseudo.frames(unlabeled, self.pseudo.affordable(steps, pixels)):
             image = scaled(ref)
             height, width = image.shape[1:]
             padded = F.pad(image[None], (0, -width % _PAD, 0, -height % _PAD))

@@ -64,12 +64,21 @@ def test_each_round_looks_at_other_frames_as_long_as_there_are_some() -> None:
     stack = open_frames(np.zeros((7, 8, 8, 1), np.uint8))
     refs = [FrameRef(stack, i, (0, i)) for i in range(7)]
     it = rounds()
-    first = it.frames(refs)
+    first = it.frames(refs, 9)
     it.take({})
-    second = it.frames(refs)
+    second = it.frames(refs, 9)
     assert len({r.key for r in first + second}) == 6
-    assert rounds().frames(refs) == first
-    assert len(rounds().frames(refs[:2])) == 2
+    assert rounds().frames(refs, 9) == first
+    assert len(rounds().frames(refs[:2], 9)) == 2
+    assert len(rounds().frames(refs, 1)) == 1
+
+
+def test_a_round_costs_a_twentieth_whatever_the_frames_are() -> None:
+    it = rounds(**{"data.crop_px": 256, "data.batch_labeled": 3, "data.batch_unlabeled": 3})
+    turns = 4
+    frames = it.affordable(2000, 500 * 900)
+    assert frames * turns * 500 * 900 == pytest.approx(0.05 * 2000 * 18 * 256**2, rel=0.02)
+    assert it.affordable(10, 4000 * 4000) == 1
 
 
 def test_the_state_survives_a_file_and_frames_without_animals_are_left_out() -> None:
