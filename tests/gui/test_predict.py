@@ -294,7 +294,9 @@ def test_a_second_result_stands_beside_the_first(viewer, widget, play, qtbot, tm
     names = [layer.name for layer in viewer.layers if isinstance(layer, Points)]
     assert len(names) == 2
     assert len(set(names)) == 2
-    assert len([x for x in viewer.layers if isinstance(x, (Tracks, Vectors))]) == 4
+    qtbot.waitUntil(
+        lambda: len([x for x in viewer.layers if isinstance(x, (Tracks, Vectors))]) == 4
+    )
 
 
 def test_an_existing_file_is_never_overwritten(widget, play, tmp_path):

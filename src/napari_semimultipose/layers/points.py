@@ -145,7 +145,9 @@ class PointTable:
 
     def colors(self, style: PoseStyle, n_keypoints: int) -> NDArray[np.float32]:
         """Colour [P, 4] of each point."""
-        return style.point_colors(self.keypoint, animal_number(self.track, self.slot), n_keypoints)
+        sure = np.where(self.source == Source.PREDICTED, self.score, np.nan)
+        animal = animal_number(self.track, self.slot)
+        return style.point_colors(self.keypoint, animal, n_keypoints, sure)
 
 
 def points_from_poses(

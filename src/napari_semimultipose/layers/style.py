@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_semimultipose.poses import Poses, Visibility
 
-ColorBy = Literal["keypoint", "animal"]
+ColorBy = Literal["keypoint", "animal", "confidence"]
 
 # Bright on dark and on light footage, and neighbours in the list differ much in hue.
 _HAND_PICKED = (
@@ -62,8 +62,9 @@ class PoseStyle:
     ----------
     size_px : float
         Diameter of a point in image pixels.
-    color_by : {"keypoint", "animal"}
-        What the colour of a point tells. The lines of the skeleton always tell the animal.
+    color_by : {"keypoint", "animal", "confidence"}
+        What the colour of a point tells: confidence goes from red over yellow to blue, and points
+        without one (labels) are white. The lines of the skeleton always tell the animal.
     """
 
     size_px: float = 8.0
@@ -82,7 +83,7 @@ class PoseStyle:
         ----------
         poses : Poses
             Labels or predictions; may be empty.
-        color_by : {"keypoint", "animal"}
+        color_by : {"keypoint", "animal", "confidence"}
         image_shape : (int, int), optional
             Height and width in px, if the videos of the poses do not say it.
         """
@@ -107,11 +108,17 @@ class PoseStyle:
         return max(1.0, 0.25 * self.size_px)
 
     def point_colors(
-        self, keypoint: ArrayLike, animal: ArrayLike, n_keypoints: int
+        self,
+        keypoint: ArrayLike,
+        animal: ArrayLike,
+        n_keypoints: int,
+        score: ArrayLike | None = None,
     ) -> NDArray[np.float32]:
-        """Colours [P, 4] of points, from their keypoint index [P] and animal number [P]."""
+        """Colours [P, 4] of points, from their keypoint index, animal number and confidence [P]."""
         if self.color_by == "keypoint":
             return palette(n_keypoints)[np.asarray(keypoint, np.int64)]
+        if self.color_by == "confidence" and score is not None:
+            return confidence_colors(score)
         return animal_colors(animal)
 
     def points_kwargs(self) -> dict[str, Any]:
@@ -132,6 +139,18 @@ class PoseStyle:
     def tracks_kwargs(self) -> dict[str, Any]:
         """Arguments of a Tracks layer."""
         return {"tail_length": 25, "head_length": 0, "tail_width": 2, "blending": "translucent"}
+
+
+def confidence_colors(score: ArrayLike) -> NDArray[np.float32]:
+    """Colours [P, 4] of confidences [P] of 0..1; white where it is not a number."""
+    value = np.asarray(score, float)
+    # Distinct for colour-blind eyes, too.
+    stops = palette(12)[[0, 10, 1]]
+    table = np.stack(
+        [np.interp(np.nan_to_num(value, nan=1.0), (0, 0.5, 1), stops[:, c]) for c in range(4)], -1
+    )
+    table[np.isnan(value)] = 1
+    return table.astype(np.float32)
 
 
 def animal_colors(animal: ArrayLike) -> NDArray[np.float32]:

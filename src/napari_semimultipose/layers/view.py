@@ -57,7 +57,7 @@ class PoseView:
         Where the frames are; gives scale and translation.
     points : Points layer, optional
         A layer of the viewer to take over instead of adding one.
-    color_by : {"keypoint", "animal"}
+    color_by : {"keypoint", "animal", "confidence"}
     edges : bool
         False: the Vectors layer is added when `edges_shown` is set for the first time.
 

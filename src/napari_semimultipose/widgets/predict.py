@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -11,7 +9,6 @@ from weakref import WeakSet
 from napari.utils.notifications import show_error, show_info
 from npe2 import PluginManager
 from qtpy.compat import isalive
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -24,7 +21,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semimultipose.errors import ConfigError, SemiMultiPoseError
-from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.choosers import (
@@ -33,6 +29,7 @@ from napari_semimultipose.widgets.choosers import (
     plain_viewer,
     scrollable,
 )
+from napari_semimultipose.widgets.heat_chooser import HeatChooser
 from napari_semimultipose.widgets.jobs import (
     Chunk,
     Predicted,
@@ -49,22 +46,15 @@ from napari_semimultipose.widgets.prediction_settings import (
     PredictionSettings,
     RecordingChooser,
 )
+from napari_semimultipose.widgets.result_layers import ResultLayers
+from napari_semimultipose.widgets.video_export import VideoButton
 from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
 
 if TYPE_CHECKING:
     import napari.viewer
-    from napari.layers import Image, Layer
+    from napari.layers import Image
 
 PLUGIN = "napari-semimultipose"
-
-SHOW_S = 0.3
-"""Least time between two updates of the layers while frames are being predicted."""
-
-SOON_MS = 60
-"""Between two new layers napari gets time to draw."""
-
-SHOW_SHARE = 0.1
-"""Greatest share of the time that updating the layers may take."""
 
 
 class PredictWidget(WorkWidget):
@@ -80,12 +70,10 @@ class PredictWidget(WorkWidget):
         super().__init__(parent)
         viewer = plain_viewer(viewer)
         self._viewer = viewer
-        self._layers: PredictionLayers | None = None
+        self._result = ResultLayers(viewer, self)
         self._poses: Poses | None = None
         self._image: Image | None = None
         self._name = "poses"
-        self._waiting: list[Poses] = []
-        self._show_at = 0.0
         self._failed = False
 
         self.model = ModelChooser(self)
@@ -94,6 +82,16 @@ class PredictWidget(WorkWidget):
         self.start_button = QPushButton("Predict", self)
         self.stop_button = QPushButton("Stop", self)
         self.save_button = QPushButton("Save as…", self)
+        self.video_button = VideoButton(
+            self.poses, self.recording.frames, self.recording.place, self
+        )
+        self.heat = HeatChooser(
+            viewer,
+            self.model.folder,
+            self.recording.layer,
+            lambda: self.settings.config().predict,
+            self,
+        )
         self.progress = QProgressBar(self)
         self.status = QLabel("Choose a model and a recording, then press Predict.", self)
         self.message = Message(self)
@@ -117,7 +115,7 @@ class PredictWidget(WorkWidget):
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(4)
-        for part in (self.model, self.recording, self.settings):
+        for part in (self.model, self.recording, self.settings, self.heat):
             column.addWidget(part)
         column.addStretch(1)
 
@@ -125,7 +123,12 @@ class PredictWidget(WorkWidget):
         self.progress.setFormat("")
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
-        for button in (self.start_button, self.stop_button, self.save_button):
+        for button in (
+            self.start_button,
+            self.stop_button,
+            self.save_button,
+            self.video_button,
+        ):
             buttons.addWidget(button, 1)
         self.start_button.setToolTip("Find the animals on the chosen frames")
         self.stop_button.setToolTip("Stop; what was found so far stays")
@@ -153,6 +156,13 @@ class PredictWidget(WorkWidget):
         self.runner.ended.connect(self._on_ended)
         self.saver.received.connect(self._on_events)
         self.saver.ended.connect(self._update_buttons)
+        self.video_button.progressed.connect(self._on_video)
+        self.video_button.said.connect(self.message.add)
+        self.video_button.failed.connect(self._complain)
+        self.video_button.runner.ended.connect(lambda: self._on_video(0, 0))
+        self.model.loaded.connect(lambda _: self.heat.stop())
+        self.recording.changed.connect(self.heat.stop)
+        self.heat.failed.connect(lambda text: self.message.say(text, error=True))
 
     def set_model(self, folder: Path) -> None:
         """Choose a model folder."""
@@ -176,10 +186,8 @@ class PredictWidget(WorkWidget):
             self._complain(str(error))
             return
         self._failed = False
-        self._layers = None
+        self._result.forget()
         self._poses = None
-        self._waiting = []
-        self._show_at = 0.0
         self.progress.setRange(0, 0)
         self.status.setText("Loading the model and torch…")
         self.runner.start(lambda should_stop: prediction_events(job, should_stop))
@@ -207,16 +215,16 @@ class PredictWidget(WorkWidget):
 
     def stop(self) -> None:
         """Stop and keep what was found; ignored when nothing is running."""
+        self.video_button.runner.stop()
         if self.runner.running:
             self.runner.stop()
             self.status.setText("Stopping…")
-            self._update_buttons()
+        self._update_buttons()
 
     def poses(self) -> Poses | None:
         """Return the last result, with what the user changed in its layer; None without any."""
-        if self._layers is not None and not self._layers.closed:
-            return self._layers.poses
-        return self._poses
+        layers = self._result.layers
+        return self._poses if layers is None or layers.closed else layers.poses
 
     def save_as(self, path: Path | None = None) -> None:
         """Write the last result to a file of any format; asks for its name when none is given."""
@@ -236,19 +244,23 @@ class PredictWidget(WorkWidget):
 
     # ---------------------------------------------------------------- events
 
+    def _on_video(self, done: int, total: int) -> None:
+        self.progress.setRange(0, max(1, total))
+        self.progress.setValue(done)
+        self.progress.setFormat(f"video: {done} of {total} frames" if total else "")
+        self._update_buttons()
+
     def _on_events(self, events: list[Any]) -> None:
         for event in events:
             match event:
                 case Ready():
                     self.progress.setRange(0, max(1, event.total))
                     self._poses = Poses.empty(event.skeleton, videos=(event.video,))
-                    # Now, because new layers keep napari busy for a moment; one at a time, and
-                    # their first painting, which takes as long, apart from them.
-                    self._layers = self._new_layers(self._poses, edges=False)
-                    self._show_later(self._layers.points, then=self._add_edges)
+                    # Now, and not with the first poses: new layers keep napari busy for a moment.
+                    self._show(self._poses)
                     self.status.setText(f"Predicting {event.total} frames on {event.device}")
                 case Chunk():
-                    self._waiting.append(event.poses)
+                    self._result.add(event.poses)
                     self.progress.setValue(event.done)
                     self.progress.setFormat(
                         f"{event.done} of {event.total} frames, {duration(event.remaining_s)} left"
@@ -263,65 +275,20 @@ class PredictWidget(WorkWidget):
                 case Failed():
                     self._failed = True
                     self._complain(event.message, event.details)
-        if self._waiting and time.monotonic() >= self._show_at:
-            self._show_waiting()
 
-    def _show_waiting(self) -> None:
-        start = time.monotonic()
-        poses = Poses.concatenate(self._waiting)
-        self._waiting = []
-        if self._layers is not None:
-            self._layers.add(poses)  # nothing, when the user has removed the layer
-        now = time.monotonic()
-        self._show_at = now + max(SHOW_S, (now - start) / SHOW_SHARE)
-
-    def _new_layers(self, poses: Poses, *, edges: bool = True) -> PredictionLayers:
+    def _show(self, poses: Poses) -> None:
         image = self._image if self._image in self._viewer.layers else None
-        return PredictionLayers(
-            self._viewer,
-            poses,
-            name=self._name,
-            image=image,
-            color_by=self.settings.colors.value(),
-            edges=edges,
-        )
-
-    def _soon(self, step: Callable[[], None]) -> None:
-        """Do something when napari has drawn what there is."""
-        QTimer.singleShot(SOON_MS, lambda: step() if isalive(self) else None)
-
-    def _show_later(self, layer: Layer, then: Callable[[], None] | None = None) -> None:
-        layer.visible = False
-
-        def show() -> None:
-            if layer in self._viewer.layers:
-                layer.visible = True
-                if then is not None:
-                    self._soon(then)
-
-        self._soon(show)
-
-    def _add_edges(self) -> None:
-        if self._layers is not None and not self._layers.closed:
-            self._layers.view.edges_shown = True
-            if self._layers.vectors is not None:
-                self._show_later(self._layers.vectors)
-
-    def _show_tracks(self) -> None:
-        if self._layers is not None:
-            self._layers.show_tracks()
+        self._result.open(poses, self._name, image, self.settings.colors.value())
 
     def _on_predicted(self, event: Predicted) -> None:
-        self._waiting = []
         self._poses = event.poses
         if not len(event.poses):
-            self._remove_empty_layers()
-        elif self._layers is None or self._layers.closed:
-            # Removed on the way, perhaps to see the frames: the result is shown all the same.
-            self._layers = self._new_layers(event.poses)
+            self._result.remove_empty()
         else:
-            self._layers.replace(event.poses, tracks=False)
-            self._soon(self._show_tracks)
+            if self._result.closed:
+                # Removed on the way, perhaps to see the frames: the result is shown all the same.
+                self._show(event.poses)
+            self._result.finish(event.poses)
         n = len(event.poses)
         animals = event.poses.n_instances
         words = {"finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
@@ -333,12 +300,6 @@ class PredictWidget(WorkWidget):
         if event.reason == "finished":
             show_info(text)
 
-    def _remove_empty_layers(self) -> None:
-        """Take the layers out again when not even one frame was predicted."""
-        if self._layers is not None and not len(self._layers.store):
-            self._layers.close()
-            self._layers = None
-
     def _on_saved(self, event: Saved) -> None:
         text = f"Saved to {event.path}"
         if event.lost:
@@ -346,9 +307,8 @@ class PredictWidget(WorkWidget):
         self.message.add(text)
 
     def _on_ended(self) -> None:
-        if self._waiting:
-            self._show_waiting()
-        self._remove_empty_layers()
+        self._result.catch_up()
+        self._result.remove_empty()
         if self.progress.maximum() == 0:
             self.progress.setRange(0, 1)
             self.progress.setValue(0)
@@ -358,8 +318,9 @@ class PredictWidget(WorkWidget):
         self._update_buttons()
 
     def _on_colors(self) -> None:
-        if self._layers is not None and not self._layers.closed:
-            self._layers.view.set_look(color_by=self.settings.colors.value())
+        layers = self._result.layers
+        if layers is not None and not layers.closed:
+            layers.view.set_look(color_by=self.settings.colors.value())
 
     def _complain(self, text: str, details: str = "") -> None:
         self.message.say(text, error=True, details=details)
@@ -369,7 +330,9 @@ class PredictWidget(WorkWidget):
         running, stopping = self.runner.running, self.runner.stopping
         self._form_area.setEnabled(not running)
         self.start_button.setEnabled(not running)
-        self.stop_button.setEnabled(running and not stopping)
+        rendering = self.video_button.runner.running
+        self.stop_button.setEnabled((running and not stopping) or rendering)
+        self.video_button.setEnabled(not running and not rendering and self._poses is not None)
         self.save_button.setEnabled(
             not running and not self.saver.running and self._poses is not None
         )

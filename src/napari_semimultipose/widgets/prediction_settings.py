@@ -238,7 +238,9 @@ class PredictionSettings(QWidget):
         self.score = editor_for(predict["score_threshold"], parent=self)
         self.device = ChoiceEditor({name: name for name in devices()}, self)
         self.batch = editor_for(predict["batch_size"], parent=self)
-        self.colors = ChoiceEditor({"animal": "by animal", "keypoint": "by keypoint"}, self)
+        self.colors = ChoiceEditor(
+            {"animal": "by animal", "keypoint": "by keypoint", "confidence": "by confidence"}, self
+        )
         self.out = PathField("save", "Save the poses", placeholder="not saved", parent=self)
         self.advanced = AdvancedSettings(("predict", "track"), IN_MAIN_FORM, self)
         layout = QVBoxLayout(self)
@@ -250,7 +252,11 @@ class PredictionSettings(QWidget):
                 ("Least score", self.score, predict["score_threshold"].description or ""),
                 ("Device", self.device, DEVICE_HELP),
                 ("Batch", self.batch, predict["batch_size"].description or ""),
-                ("Colours", self.colors, "What the colour of a point tells"),
+                (
+                    "Colours",
+                    self.colors,
+                    "What the colour of a point tells. Confidence: red is low, blue is high",
+                ),
                 (
                     "Save to",
                     self.out,

@@ -1,0 +1,56 @@
+"""The heat maps of a model on single frames: where it believes each keypoint to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_semimultipose.inference.predict import Predictor
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Heat maps of one frame.
+
+    Attributes
+    ----------
+    values : array [K, h, w] of float32
+        Probability of each keypoint, 0..1.
+    step_px : (float, float)
+        Height and width of a cell in px of the frame.
+    origin_px : (float, float)
+        Row and column of the centre of the first cell in px of the frame.
+    """
+
+    values: NDArray[np.float32]
+    step_px: tuple[float, float]
+    origin_px: tuple[float, float]
+
+
+@torch.inference_mode()
+def heat_maps(predictor: Predictor, picture: NDArray) -> HeatMaps:
+    """Compute the heat maps of a frame.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    picture : array [H, W, C] of uint8
+    """
+    loaded = predictor.load([picture])
+    output = predictor.forward(loaded.images)
+    stride = output.heat_stride
+    ratio_x, ratio_y = loaded.ratio
+    height, width = picture.shape[:2]
+    # Cells that lie on the padding at the right and at the bottom are left out.
+    rows = int(np.ceil(height * ratio_y / stride))
+    columns = int(np.ceil(width * ratio_x / stride))
+    values = output.heat[0, :, :rows, :columns].sigmoid().float().cpu().numpy()
+    centre = stride // 2 + 0.5
+    return HeatMaps(
+        values,
+        (stride / ratio_y, stride / ratio_x),
+        (centre / ratio_y - 0.5, centre / ratio_x - 0.5),
+    )
