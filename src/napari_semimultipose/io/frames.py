@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -44,6 +44,11 @@ class Frames(ABC):
         Frames a second, when known.
     stored : tuple of int, optional
         The indices that hold a picture, where not all do (labels with embedded images).
+
+    Attributes
+    ----------
+    opener : callable or None
+        What has opened them, and opens them again in another process: `open_frames`.
     """
 
     dtype = np.dtype(np.uint8)
@@ -65,6 +70,7 @@ class Frames(ABC):
         self.fps = fps
         self.stored = stored
         self._source = source
+        self.opener: Callable[[Any], Frames] | None = None
 
     @abstractmethod
     def _read(self, i: int) -> Picture:
@@ -80,9 +86,11 @@ class Frames(ABC):
 
     def __reduce__(self) -> Any:
         """Pickle what was opened, not its state: another process opens it anew."""
-        from napari_semimultipose.io.video import open_frames
-
-        return open_frames, (self._source,)
+        if self.opener is None:
+            raise TypeError(
+                "only frames that `open_frames` has opened can be sent to another process"
+            )
+        return self.opener, (self._source,)
 
     def __getitem__(self, key: int | slice | Sequence[int] | NDArray) -> Picture:
         if isinstance(key, slice):

@@ -55,6 +55,12 @@ def open_frames(source: Any) -> Frames:
         return source
     if isinstance(source, LayerData):
         return source.frames
+    frames = _open(source)
+    frames.opener = open_frames
+    return frames
+
+
+def _open(source: Any) -> Frames:
     if isinstance(source, str | os.PathLike):
         return _open_path(Path(source), source)
     if isinstance(source, Sequence) and source and all(hasattr(s, "ndim") for s in source):
