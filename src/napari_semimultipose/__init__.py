@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import (
+        check,
         evaluate,
         open_frames,
         predict,
@@ -31,6 +32,7 @@ __all__ = [
     "Poses",
     "Skeleton",
     "__version__",
+    "check",
     "evaluate",
     "open_frames",
     "predict",

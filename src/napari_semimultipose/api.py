@@ -20,8 +20,10 @@ from napari_semimultipose.poses import Poses
 from napari_semimultipose.sources import Entries, rows_named
 
 if TYPE_CHECKING:
+    from napari_semimultipose.crossfit import FoldProgress
     from napari_semimultipose.inference.predict import Predictor
     from napari_semimultipose.io.frames import Frames
+    from napari_semimultipose.labeling.label_check import LabelProblem
     from napari_semimultipose.labeling.suggest import Progress, Suggestion
     from napari_semimultipose.recordings import Recording
     from napari_semimultipose.training.events import Event
@@ -32,6 +34,7 @@ _TRAIL = 15  # frames that the drawn paths of animals go back
 
 __all__ = [
     "Config",
+    "check",
     "evaluate",
     "open_frames",
     "predict",
@@ -394,6 +397,85 @@ def suggest(
             ),
             on_progress,
         )
+
+
+def check(
+    labels: FilePath | Poses,
+    *,
+    frames: Any = None,
+    predictions: FilePath | Poses | None = None,
+    folds: int = 0,
+    config: Config | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[FoldProgress], Any] | None = None,
+) -> tuple[list[LabelProblem], Poses | None]:
+    """List labels that are likely to be wrong; see `labeling.label_check`.
+
+    Parameters
+    ----------
+    labels : path or Poses
+    frames : path, Frames or array, optional
+        As for `train`; only needed for `folds`.
+    predictions : path or Poses, optional
+        What models that did not see these labels found on the labelled frames.
+    folds : int
+        Instead of `predictions`: train so many models, each without one part of the labels, and have
+        it look at that part. 0: positions alone are checked.
+    config : Config, optional
+        Settings of the training of one fold.
+    should_stop : callable, optional
+        Asked while models are trained; True ends that, and what is predicted until then is used.
+    on_progress : callable, optional
+        Called with a `crossfit.FoldProgress` now and then.
+
+    Returns
+    -------
+    problems : list of LabelProblem
+        The most doubtful labels first.
+    predictions : Poses or None
+        Those that were used.
+
+    Raises
+    ------
+    ConfigError
+        When both predictions and folds are given, or one fold.
+    FramesError, LabelsError, TrainingError
+        When something cannot be read, or training fails.
+    """
+    from napari_semimultipose.crossfit import cross_fitted
+    from napari_semimultipose.labeling.label_check import check_labels
+    from napari_semimultipose.recordings import open_for_training
+
+    if folds and (folds < 2 or predictions is not None):
+        raise ConfigError(
+            "give predictions or folds, not both"
+            if predictions is not None
+            else "one fold leaves no label to learn from: give two or more"
+        )
+    known = labels if isinstance(labels, Poses) else read_poses(labels)
+    given = predictions is None or isinstance(predictions, Poses)
+    seen = predictions if given else read_poses(predictions)
+    if folds:
+        with ExitStack() as opened:
+            sources = open_for_training(
+                known,
+                opened,
+                labels_path=None if isinstance(labels, Poses) else labels,
+                frames=frames,
+            )
+            for event in cross_fitted(
+                known,
+                config or Config(),
+                sources.frames,
+                folds,
+                exclude=sources.exclude,
+                should_stop=should_stop or (lambda: False),
+            ):
+                if isinstance(event, Poses):
+                    seen = event
+                elif on_progress is not None:
+                    on_progress(event)
+    return check_labels(known, seen), seen
 
 
 def evaluate(

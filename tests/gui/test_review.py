@@ -16,7 +16,8 @@ from napari_semimultipose.labeling.problems import Kind
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Source, Video
-from napari_semimultipose.widgets import worker
+from napari_semimultipose.widgets import layer_keys, worker
+from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.identity_panel import HERE, NEW, RANGE, TO_END
 from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
 from napari_semimultipose.widgets.review import ReviewWidget
@@ -393,3 +394,53 @@ def test_it_opens_without_poses_and_takes_the_first_that_come(viewer, image, ope
     process_events()
     assert widget.layers is made
     assert isinstance(made.points, Points)
+
+
+def test_labels_are_checked_and_repaired_in_the_same_list(
+    viewer, image, open_widget, hand, qtbot, recording
+):
+    truth = recording[1]
+    mirror = truth.skeleton.with_guessed_symmetry().mirror_index
+    xy = truth.xy.copy()
+    for row in (20, 70):
+        xy[row, 0] = xy[row, 0][mirror]
+    labels = replace(truth, xy=xy, source=np.full(truth.source.shape, Source.HUMAN))
+    made = PredictionLayers(viewer, labels, name="labels", image=image)
+    widget = open_widget(ReviewWidget)
+    widget.form.check.button.click()
+    qtbot.waitUntil(lambda: not widget.runner.running, timeout=20_000)
+    problems = widget.form.table.model.problems
+    assert {p.frame for p in problems if p.kind is Kind.SIDES} == {20, 70}
+    assert "worth a look" in widget.form.status.text()
+    first = problems[widget.form.table.current()]
+    assert viewer.dims.current_step[0] == first.frame
+    assert first.severity == max(p.severity for p in problems)
+    assert "exchange" in widget.form.usual.text()
+    hand.key(Qt.Key.Key_R)
+    row = first.row
+    np.testing.assert_array_equal(made.store.array("xy")[row, 0], truth.xy[row, 0])
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    np.testing.assert_array_equal(made.store.array("xy")[row, 0], xy[row, 0])
+
+
+def test_the_keys_of_a_layer_belong_to_the_widget_used_last(
+    viewer, image, open_widget, recording, qtbot
+):
+    made = PredictionLayers(viewer, recording[1], name="poses", image=image)
+    review = open_widget(ReviewWidget)
+    assert layer_keys.owner_of(made.points) is review
+    annotate = open_widget(AnnotateWidget)
+    process_events()
+    document = annotate.document
+    assert document is not None
+    assert document.points is made.points
+    assert layer_keys.owner_of(made.points) is document
+    review.run("next_problem", 1)
+    assert layer_keys.owner_of(made.points) is review
+    annotate._command("step_keypoint", 1)
+    assert layer_keys.owner_of(made.points) is document
+    document.deactivate()
+    assert layer_keys.owner_of(made.points) is review
+    review._let_go()
+    assert layer_keys.owner_of(made.points) is None
+    assert not [key for key, value in made.points.keymap.items() if value is not None]

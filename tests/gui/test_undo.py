@@ -297,3 +297,19 @@ def test_back_to_the_frame_edited_last(widget, hand, viewer):
     assert viewer.dims.current_step[0] == 12
     hand.key(Qt.Key.Key_B)
     assert viewer.dims.current_step[0] == 0
+
+
+def test_after_undo_back_to_what_was_saved_the_file_bar_says_so(widget, hand, tmp_path):
+    label(hand, widget, ANIMAL)
+    widget.save_as(tmp_path / "labels.slp")
+    assert "saved" in widget.files.state.text()
+    label(hand, widget, OTHER[:1])
+    process_events()
+    widget._show_state()
+    assert not widget.files.state.text().endswith("· saved")
+    undo(hand)
+    widget._show_state()
+    assert widget.files.state.text().endswith("· saved")
+    redo(hand)
+    widget._show_state()
+    assert not widget.files.state.text().endswith("· saved")

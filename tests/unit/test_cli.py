@@ -27,7 +27,7 @@ from napari_semimultipose.sources import read_entries
 from napari_semimultipose.training import events
 
 SKELETON = Skeleton(("head", "left", "right"), edges=((0, 1), (0, 2)))
-COMMANDS = ("train", "predict", "suggest", "track", "evaluate", "convert", "demo", "info")
+COMMANDS = ("train", "predict", "suggest", "check", "track", "evaluate", "convert", "demo", "info")
 
 
 def run(*arguments: object) -> Result:
@@ -408,3 +408,39 @@ class TestStopping:
                 signal.raise_signal(number)
         assert signal.getsignal(number) is before
         assert stop.signal == number
+
+
+class TestCheck:
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        """40 animals looking up, one of them with left and right exchanged."""
+        rng = np.random.default_rng(0)
+        skeleton = Skeleton(("tail", "head", "earL", "earR"), symmetry=((2, 3),))
+        xy = np.array([[0.0, 30], [0, 0], [-8, -8], [8, -8]]) + rng.normal(0, 1, (40, 1, 4, 2)) + 90
+        xy[7] = xy[7][:, [0, 1, 3, 2]]
+        images = tuple(f"{i:03}.png" for i in range(40))
+        path = tmp_path / "labels.slp"
+        write_poses(Poses(skeleton, xy, np.arange(40), videos=(Video("", images),)), path)
+        return path
+
+    def test_the_list_says_where_and_why(self, file: Path, tmp_path: Path) -> None:
+        result = run("check", file, "--json", tmp_path / "list.json")
+        assert result.exit_code == 0, result.stderr
+        (line,) = result.stdout.splitlines()
+        place, kind, text = line.split("\t")
+        assert place.startswith("007.png (")
+        assert kind == "left/right"
+        assert "earL - earR swapped" in text
+        (entry,) = json.loads((tmp_path / "list.json").read_text())
+        assert entry["image"] == "007.png"
+        assert entry["pairs"] == [["earL", "earR"]]
+
+    def test_options_without_effect_are_refused(self, file: Path) -> None:
+        result = run("check", file, "--minutes", 2)
+        assert result.exit_code == 2
+        assert "only used with --folds" in result.stderr
+
+    def test_labels_are_not_overwritten(self, file: Path) -> None:
+        before = file.read_bytes()
+        fails(run("check", file, "--json", file), "would be replaced")
+        assert file.read_bytes() == before

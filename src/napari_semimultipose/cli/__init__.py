@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_semimultipose import __version__
+from napari_semimultipose.cli.check import check
 from napari_semimultipose.cli.info import info
 from napari_semimultipose.cli.labels import convert, evaluate, track
 from napari_semimultipose.cli.predict import predict
@@ -56,7 +57,7 @@ app = typer.Typer(
     help="Multi-animal pose estimation that learns from labelled and unlabelled frames.",
 )
 app.command(context_settings={"allow_extra_args": True})(train)
-for _command in (predict, suggest, track, evaluate, convert, demo, info):
+for _command in (predict, suggest, check, track, evaluate, convert, demo, info):
     app.command()(_command)
 
 

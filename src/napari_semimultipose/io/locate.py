@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,53 @@ def resolve_videos(
         if missing:
             raise LabelsError(_not_found([poses.videos[i] for i in missing], folders))
     return sources
+
+
+def find_below(videos: Sequence[Video], folder: str | os.PathLike[str]) -> dict[int, Video]:
+    """Find the files of videos by their names, some folders below one that the user chose.
+
+    Of several files of one name, the one counts whose folders are most like those of the stored path.
+
+    Parameters
+    ----------
+    videos : sequence of Video
+    folder : path
+
+    Returns
+    -------
+    dict of int to Video
+        The videos that were found, with their new places, by their index. Lists of images are found
+        when all of them are; those of one folder keep their names.
+
+    Raises
+    ------
+    LabelsError
+        When two files fit equally well.
+    """
+    root = Path(folder)
+    names = {parts[-1] for v in videos for n in v.images or (v.path,) if (parts := name_parts(n))}
+    files = _files_below(root, names)
+    out: dict[int, Video] = {}
+    for index, video in enumerate(videos):
+        if not video.images:
+            (place,) = match_names([video.path], files) if name_parts(video.path) else [None]
+            if place is not None:
+                out[index] = replace(video, path=files[place])
+            continue
+        places = match_names(list(video.images), files)
+        if all(place is not None for place in places):
+            found = [files[place] for place in places if place is not None]
+            bases = {
+                str(Path(file).parents[len(name_parts(name)) - 1])
+                for file, name in zip(found, video.images, strict=True)
+            }
+            same = len(bases) == 1 and not Path(video.images[0]).is_absolute()
+            base = bases.pop()
+            if same and all(Path(base, name).is_file() for name in video.images):
+                out[index] = replace(video, path=base)
+            else:
+                out[index] = replace(video, path="", images=tuple(found))
+    return out
 
 
 def _find_video(

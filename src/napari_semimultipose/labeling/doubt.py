@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from napari_semimultipose.labeling.alignment import usual_step
 from napari_semimultipose.labeling.pairs import paired, pairwise_distances
+from napari_semimultipose.labeling.shapes import UsualShape, body_px, examples_of
 from napari_semimultipose.poses import FloatArray, IntArray, Poses
 
 BLOCK_VALUES = 2_000_000
@@ -26,9 +27,6 @@ OFTEN = 5.0
 
 COUNT_WINDOW = 31
 """Frames over which the number of animals is expected to stay."""
-
-ENOUGH_POSES = 20
-"""From so many labelled animals on they say what the usual shape is; before, the predictions do."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ def _animals(n: int) -> str:
 
 def _jumps(poses: Poses) -> Generator[float, None, Measure]:
     """Distance of a keypoint from the middle between its places one frame before and after."""
-    size, names = _body_px(poses), poses.skeleton.keypoints
+    size, names = body_px(poses), poses.skeleton.keypoints
     jump, keypoint = np.full(len(poses), np.nan), np.zeros(len(poses), np.int64)
     step = usual_step(poses)
     block = _block(poses, poses.xy.shape[1])
@@ -247,26 +245,20 @@ def _matched(poses: Poses, rows: IntArray, other: IntArray, step: int) -> FloatA
 
 
 def _shapes(poses: Poses, labels: Poses | None) -> Generator[float, None, Measure]:
-    """Deviation of the distances between keypoints from the usual ones.
-
-    For each keypoint the median of its distances to the others counts, on a logarithmic scale and in
-    robust standard deviations: where the animal is, which way it looks and which keypoints are missing
-    make no difference.
-    """
-    size, names = _body_px(poses), poses.skeleton.keypoints
+    """Deviation of the distances between keypoints from the usual ones; see `shapes.UsualShape`."""
+    names = poses.skeleton.keypoints
     k = len(names)
     value, keypoint = np.full(len(poses), np.nan), np.zeros(len(poses), np.int64)
     ordinary = np.zeros(0)
     if k > 1 and poses.n_instances:
-        examples = _examples(poses, labels)
-        usual, deviation = _usual_shape(examples, size)
-        away = np.abs(_log_distances(examples[:, None], size) - usual) / deviation
-        ordinary = _largest(_nanmedian(away))[0]
+        examples = examples_of(poses, labels)
+        usual = UsualShape.of(examples, body_px(poses))
+        chosen = np.linspace(0, len(examples) - 1, min(2000, len(examples))).astype(np.int64)
+        ordinary = _largest(usual.deviations(examples[chosen, None]))[0]
         block = _block(poses, k)
         for start in range(0, len(poses), block):
             rows = slice(start, start + block)
-            away = np.abs(_log_distances(poses.xy[rows], size) - usual) / deviation
-            value[rows], keypoint[rows] = _largest(_nanmedian(away))
+            value[rows], keypoint[rows] = _largest(usual.deviations(poses.xy[rows]))
             yield min(1.0, (start + block) / len(poses))
     return Measure(
         "shape",
@@ -279,34 +271,6 @@ def _shapes(poses: Poses, labels: Poses | None) -> Generator[float, None, Measur
     )
 
 
-def _examples(poses: Poses, labels: Poses | None) -> FloatArray:
-    """Poses [M, K, 2] that show the usual shape, at most 2000."""
-    if labels is not None and labels.n_instances >= ENOUGH_POSES:
-        poses = labels
-    row, slot = np.nonzero(poses.present)
-    chosen = np.linspace(0, len(row) - 1, min(2000, len(row))).astype(np.int64)
-    return poses.xy[row[chosen], slot[chosen]]
-
-
-def _usual_shape(examples: FloatArray, size: float) -> tuple[FloatArray, FloatArray]:
-    """Median and robust deviation [K, K] of the logarithmic distances; NaN where too few are known."""
-    logs = _log_distances(examples, size)
-    known = np.isfinite(logs).sum(0)
-    usual = _nanmedian(np.moveaxis(logs, 0, -1))
-    deviation = 1.4826 * _nanmedian(np.moveaxis(np.abs(logs - usual), 0, -1)) + 0.1
-    usual[known < 5] = np.nan
-    return usual, deviation
-
-
-def _log_distances(xy: FloatArray, size: float) -> FloatArray:
-    """Logarithms [..., K, K] of the distances between keypoints; NaN on the diagonal."""
-    away = np.linalg.norm(xy[..., :, None, :] - xy[..., None, :, :], axis=-1)
-    logs = np.log(away / size + 0.05)
-    k = xy.shape[-2]
-    logs[..., np.arange(k), np.arange(k)] = np.nan
-    return np.asarray(logs)
-
-
 # -------------------------------------------------------------- disagreement
 
 
@@ -316,7 +280,7 @@ def _disagreement(poses: Poses, others: Sequence[Poses]) -> Generator[float, Non
     Each is compared with the first: where two others differ, at least one of them differs from it by
     half as much. An animal that only one of them sees counts as a whole body length.
     """
-    size, names = _body_px(poses), poses.skeleton.keypoints
+    size, names = body_px(poses), poses.skeleton.keypoints
     value, keypoint = np.full(len(poses), np.nan), np.full(len(poses), -1)
     surplus = np.zeros(len(poses), np.int64)
     for number, other in enumerate(others):
@@ -364,25 +328,6 @@ def _largest(value: FloatArray) -> tuple[FloatArray, IntArray]:
     place = flat.argmax(1)
     largest = flat[np.arange(len(flat)), place]
     return np.where(np.isfinite(largest), largest, np.nan), place % value.shape[-1]
-
-
-def _nanmedian(value: FloatArray) -> FloatArray:
-    """Median over the last axis without NaN and without numpy's slow path; NaN where all are NaN."""
-    order = np.sort(value, axis=-1)  # NaN comes last
-    known = np.isfinite(value).sum(-1)
-    low = np.maximum(known - 1, 0) // 2
-    high = known // 2
-    middle = [
-        np.take_along_axis(order, np.minimum(i, value.shape[-1] - 1)[..., None], -1)[..., 0]
-        for i in (low, high)
-    ]
-    return np.where(known > 0, (middle[0] + middle[1]) / 2, np.nan)
-
-
-def _body_px(poses: Poses) -> float:
-    """Length of an animal in px; 1 where animals are points."""
-    size = poses.animal_size_px
-    return size if np.isfinite(size) else 1.0
 
 
 def _block(poses: Poses, others: int) -> int:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from napari_semimultipose.config import ReviewConfig
+from napari_semimultipose.labeling.shapes import ENOUGH_POSES, UsualShape, part_name, parts_of
 from napari_semimultipose.labeling.sights import Sights, Steps
-from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses, Skeleton
+from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses
 
 # A movement of less than this share of the animals' length is never a jump, and never a swap.
 _LEAST_MOVE = 0.25
@@ -19,10 +20,6 @@ _LEAST_MOVE = 0.25
 _FAST = 0.95
 # Two events of one kind within so many frames are an error that corrects itself.
 _RETURN_FRAMES = 25
-# Share of the lengths of a part that may lie outside of what is usual, on either side.
-_TAIL = 0.02
-# Poses that are needed to say what is usual.
-_ENOUGH = 20
 
 
 class Kind(StrEnum):
@@ -34,6 +31,9 @@ class Kind(StrEnum):
     SURPLUS = "surplus"
     CONFIDENCE = "low confidence"
     SHAPE = "shape"
+    SIDES = "left/right"
+    DUPLICATE = "duplicate"
+    MODEL = "other position"
 
 
 @dataclass(frozen=True)
@@ -299,44 +299,26 @@ def _confidence(sights: Sights, config: ReviewConfig) -> list[Problem]:
 
 def _shapes(sights: Sights, config: ReviewConfig, usual: Poses | None) -> list[Problem]:
     """Poses with parts that are longer or shorter than parts usually are."""
-    parts = _parts(sights.skeleton)
+    parts = parts_of(sights.skeleton)
     if not len(parts) or not len(sights.xy):
         return []
-    lengths = _lengths(sights.xy, parts)
-    model = lengths
-    if usual is not None and usual.n_instances >= _ENOUGH:
-        model = _lengths(usual.xy[usual.present], parts)
-    few = np.isfinite(model).sum(0) < _ENOUGH
-    low, high = _quantiles(model, _TAIL), _quantiles(model, 1 - _TAIL)
-    high = np.maximum(high, 0.05 * sights.length_px)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        long = lengths / high
-        # Parts that are short anyway vanish when an animal turns: only long ones can be too short.
-        short = np.where(low > 0.15 * sights.length_px, low / lengths, 0.0)
-        times = np.nan_to_num(np.maximum(long, short), nan=0.0, posinf=100.0)
-    times[:, few] = 0.0
+    examples = sights.xy
+    if usual is not None and usual.n_instances >= ENOUGH_POSES:
+        examples = usual.xy[usual.present]
+    shape = UsualShape.of(examples, sights.length_px or 1.0)
+    times, lengths = shape.excess(sights.xy, parts)
     worst = times.argmax(1)
     value = times.max(1)
 
     def text(i: int) -> str:
-        a, b = (sights.skeleton.keypoints[k] for k in parts[worst[i]])
-        part = worst[i]
-        limits = f"usually {low[part]:.0f} to {high[part]:.0f} px"
-        return f"{a} - {b} is {lengths[i, part]:.0f} px long, {limits}"
+        part = parts[worst[i]]
+        low, high = shape.usual_px(part)
+        return (
+            f"{part_name(sights.skeleton, part)} is {lengths[i, worst[i]]:.0f} px long, "
+            f"usually {low:.0f} to {high:.0f} px"
+        )
 
     return _merged(sights, Kind.SHAPE, value, value / config.shape, config, text)
-
-
-def _parts(skeleton: Skeleton) -> IntArray:
-    """Pairs of keypoints [E, 2] whose distance is looked at: the edges, or else all pairs."""
-    if skeleton.edges:
-        return np.array(skeleton.edges, np.int64).reshape(-1, 2)
-    return np.column_stack(np.triu_indices(len(skeleton), 1)).astype(np.int64)
-
-
-def _lengths(xy: ArrayLike, parts: IntArray) -> FloatArray:
-    points = np.asarray(xy, np.float64)
-    return np.asarray(np.linalg.norm(points[:, parts[:, 0]] - points[:, parts[:, 1]], axis=-1))
 
 
 def _quantiles(values: FloatArray, quantile: float) -> FloatArray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.differences import difference
 from napari_semimultipose.layers.store import (
     INSTANCE_FIELDS,
     KEYPOINT_FIELDS,
@@ -107,19 +108,32 @@ def drop_keypoints(store: PoseStore, keypoints: ArrayLike) -> Change:
     return _edit(store, f"delete {names}", rows, slots, drop, by_person=False)
 
 
-def swap_sides(store: PoseStore, row: int, slot: int) -> Change:
-    """Exchange left and right of an animal: the mirrored pairs of the skeleton trade places.
+def swap_sides(
+    store: PoseStore, row: int, slot: int, pairs: Sequence[tuple[int, int]] | None = None
+) -> Change:
+    """Exchange left and right of an animal: mirrored pairs of keypoints trade places.
+
+    Parameters
+    ----------
+    store : PoseStore
+    row, slot : int
+        The animal.
+    pairs : sequence of (int, int), optional
+        Some pairs; all those of the skeleton by default.
 
     Raises
     ------
     LabelsError
-        When the skeleton has no mirrored pairs.
+        When there are no pairs.
     """
-    if not store.skeleton.symmetry:
+    pairs = store.skeleton.symmetry if pairs is None else pairs
+    if not pairs:
         raise LabelsError(
             "the skeleton has no mirrored pairs: enter them on the page Skeleton, 'Mirror of'"
         )
-    mirror = store.skeleton.mirror_index
+    mirror = np.arange(len(store.skeleton))
+    for a, b in pairs:
+        mirror[[a, b]] = b, a
 
     def swap(values: Values) -> None:
         for name in KEYPOINT_FIELDS:
@@ -233,13 +247,12 @@ def _edit(
     after["track"][gone] = -1
     filled = np.unique(rows[~gone])
     filled = filled[[store.is_negative(int(r)) for r in filled]] if len(filled) else filled
-    fields = [f for f in before if not np.array_equal(before[f], after[f], equal_nan=True)]
-    change = Change(
+    change = difference(
         name,
         rows,
         slots,
-        {f: before[f] for f in fields},
-        {f: after[f] for f in fields},
+        before,
+        after,
         filled,
         np.ones(len(filled), bool),
         np.zeros(len(filled), bool),

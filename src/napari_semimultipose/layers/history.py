@@ -10,13 +10,13 @@ from typing import ClassVar
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers import edits
+from napari_semimultipose.layers.differences import different
 from napari_semimultipose.layers.skeletons import skeleton_change
 from napari_semimultipose.layers.store import KEYPOINT_FIELDS, Change, PoseStore, SkeletonChange
-from napari_semimultipose.poses import BoolArray, IntArray, Skeleton
+from napari_semimultipose.poses import IntArray, Skeleton
 
 LIMIT_STEPS = 1000
 """So many steps are kept, ..."""
@@ -70,7 +70,7 @@ class Step:
         found = [np.zeros((0, 3), np.int64)]
         for change in self.changes:
             for name in set(KEYPOINT_FIELDS) & set(change.after):
-                member, keypoint = np.nonzero(_differ(change.before[name], change.after[name]))
+                member, keypoint = np.nonzero(different(change.before[name], change.after[name], 2))
                 found.append(np.column_stack([change.row[member], change.slot[member], keypoint]))
         return np.unique(np.concatenate(found), axis=0)
 
@@ -114,6 +114,8 @@ class History:
         self._group: list[Change | SkeletonChange] | None = None
         self._replaying = False
         self._generation = store.generation
+        self._base = object()  # what the table was before the first step that is kept
+        self._setting = False
         store.listeners.append(self._on_store)
         self._known[store] = ref(self)
 
@@ -137,6 +139,11 @@ class History:
     def redo_name(self) -> str | None:
         """Name of the step that `redo` does again; None: there is none."""
         return self._undone[-1].name if self._undone else None
+
+    @property
+    def state(self) -> object:
+        """What the table is now: equal to an earlier state exactly when all that came since was undone."""
+        return self._done[-1] if self._done else self._base
 
     def last_place(self, video: int, frame: int) -> tuple[int, int] | None:
         """Where the last edit was made on another frame than this one.
@@ -239,7 +246,11 @@ class History:
         with self.group(change.name):
             if change.dropped:
                 edits.drop_keypoints(self.store, change.dropped)
-            self.store.set_skeleton(change)
+            self._setting = True
+            try:
+                self.store.set_skeleton(change)
+            finally:
+                self._setting = False
             self._note(change)
 
     # ---------------------------------------------------------------- plumbing
@@ -259,6 +270,11 @@ class History:
         if self.store.generation != self._generation:
             self._generation = self.store.generation
             self._forget()
+        elif change is None and not (self._replaying or self._setting):
+            # Frames were added: steps stay as they are, but no earlier state comes back.
+            self._base = object()
+            self._done = deque(Step(step.name, step.parts) for step in self._done)
+            self._undone = [Step(step.name, step.parts) for step in self._undone]
         elif change is not None and not self._replaying and not change.is_empty:
             self._note(change)
 
@@ -276,16 +292,12 @@ class History:
             len(self._done) > self._limit_steps or self._nbytes > self._limit_bytes
         ):
             self._nbytes -= self._done.popleft().nbytes
+            self._base = object()
 
     def _forget(self) -> None:
         self._done.clear()
         self._undone.clear()
+        self._base = object()
         self._nbytes = 0
         if self._group is not None:
             self._group.clear()
-
-
-def _differ(a: NDArray, b: NDArray) -> BoolArray:
-    """Which keypoints [M, K] of two arrays [M, K, ...] differ; NaN is equal to NaN."""
-    same = (a == b) | ((a != a) & (b != b))
-    return np.asarray(~same.reshape(*same.shape[:2], -1).all(-1))

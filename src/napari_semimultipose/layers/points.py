@@ -7,7 +7,7 @@ the layer, what belongs to the whole stands in ``layer.metadata["semimultipose"]
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.point_columns import (
+    by_order,
+    codes,
+    columns,
+    group,
+    indices,
+    numbers,
+    repetition,
+)
 from napari_semimultipose.layers.style import SYMBOLS, PoseStyle, animal_number
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
@@ -118,7 +127,7 @@ class PointTable:
 
         def named(code: NDArray, names: Mapping[Any, str]) -> pd.Categorical:
             values = np.array(list(names))
-            return pd.Categorical.from_codes(
+            return pd.Categorical.fromcodes(
                 np.searchsorted(values, code), categories=list(names.values())
             )
 
@@ -126,7 +135,7 @@ class PointTable:
             {
                 "frame": np.round(self.data[:, 0]).astype(np.int64),
                 "instance": self.slot,
-                "keypoint": pd.Categorical.from_codes(self.keypoint, list(skeleton.keypoints)),
+                "keypoint": pd.Categorical.fromcodes(self.keypoint, list(skeleton.keypoints)),
                 "visibility": named(self.visibility, VISIBILITIES),
                 "score": self.score,
                 "instance_score": self.instance_score,
@@ -288,24 +297,24 @@ def poses_from_points(
     if not np.isfinite(points).all():
         keep = np.isfinite(points).all(1)
         points, n = points[keep], int(keep.sum())
-        features = {k: np.asarray(v)[keep] for k, v in _columns(features).items()}
+        features = {k: np.asarray(v)[keep] for k, v in columns(features).items()}
     frame = np.round(points[:, 0]).astype(np.int64)
     if n and frame.min() < 0:
         raise LabelsError("some points lie before the first frame of the recording")
-    column = _columns(features)
+    column = columns(features)
     skeleton = info.skeleton
     k = len(skeleton)
     if "keypoint" in column:
-        keypoint = _indices(column["keypoint"], skeleton.keypoints)
+        keypoint = indices(column["keypoint"], skeleton.keypoints)
         animal = (
             np.asarray(column["instance"]).astype(np.int64)
             if "instance" in column
-            else _repetition(frame, keypoint)
+            else repetition(frame, keypoint)
         )
     else:
-        keypoint, animal = _by_order(frame, k)
+        keypoint, animal = by_order(frame, k)
 
-    instance, first, member = _group(frame, animal)
+    instance, first, member = group(frame, animal)
     m = len(first)
     place = member * k + keypoint
     if len(np.unique(place)) < n:
@@ -318,11 +327,9 @@ def poses_from_points(
     xy = np.full((m, k, 2), np.nan)
     xy[member, keypoint] = points[:, [2, 1]]
     visible = np.zeros((m, k), np.int8)
-    visible[member, keypoint] = _codes(
-        column.get("visibility"), VISIBILITIES, Visibility.VISIBLE, n
-    )
+    visible[member, keypoint] = codes(column.get("visibility"), VISIBILITIES, Visibility.VISIBLE, n)
     score = np.zeros((m, k))
-    score[member, keypoint] = _numbers(column.get("score"), 1.0, n)
+    score[member, keypoint] = numbers(column.get("score"), 1.0, n)
     frames_here = {(info.video, int(f)) for f in instance[:, 0]}
     return Poses.from_instances(
         skeleton,
@@ -331,81 +338,10 @@ def poses_from_points(
         video=np.full(m, info.video),
         score=score,
         visible=visible,
-        instance_score=_numbers(column.get("instance_score"), 1.0, n)[first],
-        track=_numbers(column.get("track"), -1, n)[first].astype(np.int64),
-        source=_codes(column.get("source"), SOURCES, Source.HUMAN, n)[first],
+        instance_score=numbers(column.get("instance_score"), 1.0, n)[first],
+        track=numbers(column.get("track"), -1, n)[first].astype(np.int64),
+        source=codes(column.get("source"), SOURCES, Source.HUMAN, n)[first],
         videos=info.videos,
         track_names=info.track_names,
         empty_frames=set(info.negative) - frames_here,
     )
-
-
-def _columns(features: pd.DataFrame | Mapping[str, ArrayLike] | None) -> dict[str, Any]:
-    return {} if features is None else {str(name): features[name] for name in features}
-
-
-def _indices(names: ArrayLike, known: Sequence[str]) -> NDArray[np.int64]:
-    """Index of each name in `known`."""
-    values, inverse = np.unique(np.asarray(names).astype(str), return_inverse=True)
-    where = {name: i for i, name in enumerate(known)}
-    unknown = [v for v in values if v not in where]
-    if unknown:
-        raise LabelsError(
-            f"the points name keypoints that the skeleton does not have: {', '.join(unknown)}"
-        )
-    return np.array([where[v] for v in values], np.int64)[inverse.reshape(-1)]
-
-
-def _codes(
-    values: ArrayLike | None, names: Mapping[Any, str], default: int, n: int
-) -> NDArray[np.int8]:
-    """Turn words of a feature column into their numbers; unknown words become the default."""
-    if values is None:
-        return np.full(n, default, np.int8)
-    words = np.asarray(values).astype(str)
-    out = np.full(n, default, np.int8)
-    for code, word in names.items():
-        out[words == word] = code
-    return out
-
-
-def _numbers(values: ArrayLike | None, default: float, n: int) -> NDArray[np.float64]:
-    if values is None:
-        return np.full(n, default, np.float64)
-    out = np.asarray(values).astype(np.float64)
-    return np.where(np.isnan(out), default, out)
-
-
-def _repetition(frame: NDArray, keypoint: NDArray) -> NDArray[np.int64]:
-    """How often [P] the same keypoint came before in the same frame."""
-    order = np.lexsort((np.arange(len(frame)), keypoint, frame))
-    new = np.ones(len(frame), bool)
-    new[1:] = (np.diff(frame[order]) != 0) | (np.diff(keypoint[order]) != 0)
-    start = np.maximum.accumulate(np.where(new, np.arange(len(frame)), 0))
-    out = np.empty(len(frame), np.int64)
-    out[order] = np.arange(len(frame)) - start
-    return out
-
-
-def _by_order(frame: NDArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keypoint and animal [P] of plain points: K in a row are an animal."""
-    place = _repetition(frame, np.zeros_like(frame))
-    frames, counts = np.unique(frame, return_counts=True)
-    wrong = np.flatnonzero(counts % k)
-    if len(wrong):
-        i = wrong[0]
-        raise LabelsError(
-            f"frame {frames[i]} has {counts[i]} points, which is no multiple of the {k} keypoints of "
-            "the skeleton; a plain Points layer can be taken over when every animal has all points, "
-            "in the order of the skeleton"
-        )
-    return place % k, place // k
-
-
-def _group(
-    frame: NDArray, animal: NDArray
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Animals (frame, number) [M, 2], their first point [M], and the animal of each point [P]."""
-    pairs = np.column_stack([frame, animal]).reshape(-1, 2)
-    instance, first, member = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
-    return instance, first, member.reshape(-1)

@@ -350,6 +350,12 @@ class PoseStore:
         self.videos = (*self.videos, video)
         return len(self.videos) - 1
 
+    def set_video(self, index: int, video: Video) -> None:
+        """Say that a recording is found elsewhere."""
+        self._check_writable()
+        self.videos = (*self.videos[:index], video, *self.videos[index + 1 :])
+        self._tell(None)
+
     def replace(self, poses: Poses) -> None:
         """Take over another table; addresses of the old one lose their meaning."""
         self._check_writable()

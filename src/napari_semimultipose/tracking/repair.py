@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.layers.store import INSTANCE_FIELDS, Change, PoseStore
+from napari_semimultipose.layers.differences import difference
+from napari_semimultipose.layers.store import INSTANCE_FIELDS, KEYPOINT_FIELDS, Change, PoseStore
 from napari_semimultipose.poses import IntArray, Poses, Source, Visibility
 
 Table = Poses | PoseStore
@@ -200,6 +201,54 @@ def delete_pose(table: Table, row: int, slot: int) -> Change:
     return make_change("delete a pose", rows, slots, before, emptied(before, np.ones(1, bool)))
 
 
+def exchange_keypoints(
+    table: Table, row: int, slot: int, pairs: Sequence[tuple[int, int]]
+) -> Change:
+    """Let pairs of keypoints of one animal trade places, such as left and right.
+
+    Raises
+    ------
+    LabelsError
+        When there is no animal.
+    """
+    rows, slots, before, after = _one(table, row, slot)
+    for a, b in pairs:
+        for name in KEYPOINT_FIELDS:
+            after[name][0, [a, b]] = before[name][0, [b, a]]
+    return make_change("swap left and right", rows, slots, before, after)
+
+
+def move_keypoints(
+    table: Table, row: int, slot: int, positions: Sequence[tuple[int, float, float]]
+) -> Change:
+    """Move keypoints (index, x, y) of one animal; they count as a label from now on.
+
+    Raises
+    ------
+    LabelsError
+        When there is no animal.
+    """
+    rows, slots, before, after = _one(table, row, slot)
+    for keypoint, x, y in positions:
+        after["xy"][0, keypoint] = x, y
+        after["score"][0, keypoint] = 1.0
+        after["visible"][0, keypoint] = max(
+            int(before["visible"][0, keypoint]), Visibility.OCCLUDED
+        )
+    return make_change("move keypoints", rows, slots, before, after)
+
+
+def _one(
+    table: Table, row: int, slot: int
+) -> tuple[IntArray, IntArray, dict[str, NDArray], dict[str, NDArray]]:
+    """Address of one animal, its values, and a copy of them."""
+    if not (array_of(table, "visible")[row, slot] > 0).any():
+        raise LabelsError("there is no such animal on this frame")
+    rows, slots = np.array([row]), np.array([slot])
+    before = _values(table, rows, slots)
+    return rows, slots, before, {name: value.copy() for name, value in before.items()}
+
+
 def interpolate(table: Table, track: int, first: int, last: int, video: int = 0) -> Change:
     """Replace the poses of an animal on some frames by lines between those before and after.
 
@@ -364,7 +413,7 @@ def make_change(
     def small(values: dict[str, NDArray]) -> dict[str, NDArray]:
         return {k: v.astype(np.int32) if k == "track" else v for k, v in values.items()}
 
-    return Change(
+    return difference(
         name,
         cast(IntArray, row.astype(np.int32)),
         cast(IntArray, slot.astype(np.int16)),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,33 +11,29 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
-    QMessageBox,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 from typing_extensions import override
 
-from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
+from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers.canvas import focus_canvas
 from napari_semimultipose.poses import Skeleton
-from napari_semimultipose.widgets import label_files, unsaved
+from napari_semimultipose.widgets import label_files, layer_keys, videos
 from napari_semimultipose.widgets.annotate_pages import LABEL, SKELETON, AnnotatePages
-from napari_semimultipose.widgets.choosers import Message
 from napari_semimultipose.widgets.docks import join_tabs
 from napari_semimultipose.widgets.document import (
     LabelsDocument,
     keep,
     part_from,
 )
-from napari_semimultipose.widgets.file_bar import FileBar
 from napari_semimultipose.widgets.keys import KeyAction
-from napari_semimultipose.widgets.label_layers import LabelLayers, holds_labels
+from napari_semimultipose.widgets.label_layers import holds_labels
+from napari_semimultipose.widgets.labels_widget import LabelsWidget
 from napari_semimultipose.widgets.layer_frames import is_points
 from napari_semimultipose.widgets.lock_banner import LockBanner
-from napari_semimultipose.widgets.opening import open_document, restore_document
-from napari_semimultipose.widgets.recordings import image_of, place_of_recording
-from napari_semimultipose.widgets.restore import RestoreBanner
+from napari_semimultipose.widgets.recordings import image_of
 from napari_semimultipose.widgets.worker import DockedWidget
 
 if TYPE_CHECKING:
@@ -47,7 +42,7 @@ if TYPE_CHECKING:
 TICK_MS = 250
 
 
-class AnnotateWidget(DockedWidget):
+class AnnotateWidget(LabelsWidget):
     """Dock widget for labelling poses.
 
     Parameters
@@ -56,17 +51,8 @@ class AnnotateWidget(DockedWidget):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        self.document: LabelsDocument | None = None
-        self._documents: list[LabelsDocument] = []
-        self._making = False
-        self.header = LabelLayers(viewer, self)
-        self.images, self.layers = self.header.images, self.header.labels
-        self.files = FileBar(self)
-        self.banner = RestoreBanner(self)
+        super().__init__(viewer, parent)
         self.lock_banner = LockBanner(self)
-        self.message = Message(self)
         self.resume_button = QPushButton("Go on labelling", self)
         self.tabs = AnnotatePages(self)
         self.panel = self.tabs.panel
@@ -120,12 +106,17 @@ class AnnotateWidget(DockedWidget):
             lambda points, skeleton: self._try(lambda: self._take(points, skeleton))
         )
         self.skeleton_page.plain_layers = self._plain_layers
+        page = self.tabs.videos
+        page.chosen.connect(lambda index: self._try(lambda: self.show_recording(index)))
+        page.folder_chosen.connect(lambda folder: self._try(lambda: self.relink(folder)))
+        page.files_chosen.connect(lambda paths: self._try(lambda: self.add_recordings(paths)))
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
         self._soon.timeout.connect(self._show)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
         self._timer.start()
+        layer_keys.Front(self, self._take_keys)
         # The widget is half gone when these are emitted: the closures hold what they need.
         documents = self._documents
         self.destroyed.connect(lambda: part_from(documents))
@@ -186,15 +177,6 @@ class AnnotateWidget(DockedWidget):
             QTimer.singleShot(0, self._offer_unsaved)
         self._show()
 
-    @contextmanager
-    def _make(self) -> Iterator[None]:
-        """While labels are made, the boxes follow the layers without acting on them."""
-        self._making = True
-        try:
-            yield
-        finally:
-            self._making = False
-
     # --------------------------------------------------------------- new, open
 
     def new_labels(self, skeleton: Skeleton) -> None:
@@ -229,82 +211,6 @@ class AnnotateWidget(DockedWidget):
         self._try(lambda: document.set_skeleton(skeleton, origin))
         self.tabs.setCurrentIndex(LABEL)
 
-    def open_labels(self, path: Path) -> None:
-        """Open a labels file or project folder, with its recording if that is found.
-
-        Raises
-        ------
-        SemiMultiPoseError
-            When the labels or their recording cannot be read, or the recording is not found.
-        """
-        if path.name.endswith(unsaved.SUFFIX):
-            self.restore(path)
-            return
-        with self._make():
-            document = open_document(self._viewer, path, self.images.layer())
-        self._set_document(document)
-        self._offer_unsaved(document)
-
-    def _edit_here(self, force: bool) -> None:
-        """Get the labels file from another window, and read it as it is now."""
-        document = self.document
-        if document is None or document.path is None:
-            return
-        if document.claim.take(document.path, force=force):
-            self._viewer.layers.remove(document.points)
-            self.open_labels(document.path)
-        self._show_state()
-
-    # -------------------------------------------------------------------- save
-
-    def save(self) -> None:
-        """Save the labels to their file, or ask for one."""
-        document = self.document
-        if document is None:
-            return
-        if document.path is None or not label_files.can_write(document.path):
-            self.files.ask_save_as()
-        else:
-            self.save_as(document.path, document.format)
-
-    def save_as(self, path: Path, format: str | None = None) -> None:
-        """Save the labels to a file and say what it cannot hold."""
-        document = self.document
-        if document is None:
-            return
-        try:
-            lost = document.save(path, format)
-        except SemiMultiPoseError as error:
-            self.message.say(str(error), error=True)
-            return
-        self.message.say(f"{path.name} cannot hold: {'; '.join(lost)}" if lost else "")
-        self._show()
-
-    def _suggested_path(self) -> Path:
-        document, image = self.document, self.images.layer()
-        if document is not None and document.path is not None:
-            return document.path
-        place = Path.home() / "labels" if image is None else place_of_recording(image)
-        return unsaved.folder_of(place) / f"{place.stem}.labels.slp"
-
-    # ----------------------------------------------------------------- restore
-
-    def _offer_unsaved(self, opened: LabelsDocument | None = None) -> None:
-        """Offer labels of the recording, or of labels just opened, that were never saved."""
-        image = self.images.layer()
-        if image is None:
-            self.banner.hide()
-        else:
-            used = {path for document in self._documents for path in document.autosave.paths}
-            self.banner.look(place_of_recording(image), used, opened)
-
-    def restore(self, path: Path) -> None:
-        """Go on with labels that were never saved."""
-        file = self.document.path if self.document is not None else None
-        with self._make():
-            document = restore_document(self._viewer, path, self.images.layer(), file)
-        self._set_document(document)
-
     # ------------------------------------------------------------------- input
 
     def _on_key(self, action: KeyAction) -> None:
@@ -317,11 +223,16 @@ class AnnotateWidget(DockedWidget):
 
     def _command(self, command: str, argument: int | None = None) -> None:
         if self.document is not None:
+            self._take_keys()
             before = self.document.image
             self.message.say("")
             self.document.run(command, argument)
             if self.document.image is not before:  # undo may lead to another recording
                 self.images.set_layer(self.document.image)
+
+    def _take_keys(self) -> None:
+        if self.document is not None:
+            self.document.take_keys()
 
     def _go_to(self, frame: int) -> None:
         if self.document is not None:
@@ -360,6 +271,47 @@ class AnnotateWidget(DockedWidget):
             self.message.say(f"{image.name} has been added to the recordings of these labels.")
         self._show()
 
+    # -------------------------------------------------------------- recordings
+
+    def show_recording(self, index: int) -> None:
+        """Label another recording of the same labels.
+
+        Raises
+        ------
+        SemiMultiPoseError
+            When it is not found or cannot be read.
+        """
+        document = self.document
+        if document is None:
+            return
+        self.message.say("")
+        with self._make():
+            image = videos.show_recording(document, index)
+            self.images.set_layer(image)
+        self._viewer.layers.selection.active = document.points
+        self._show()
+
+    def add_recordings(self, paths: Sequence[Path]) -> None:
+        """Add videos to the labels."""
+        if self.document is not None:
+            n = videos.add_recordings(self.document, paths)
+            self.message.say(f"{n} video{'' if n == 1 else 's'} added; click one to label it.")
+            self._show()
+
+    def relink(self, folder: Path) -> None:
+        """Look for the missing recordings of the labels below a folder.
+
+        Raises
+        ------
+        LabelsError
+            When two files fit equally well.
+        """
+        if self.document is not None:
+            n, missing = videos.relink(self.document, folder)
+            lost = f"; still missing: {', '.join(missing)}" if missing else ""
+            self.message.say(f"{n} recording{'' if n == 1 else 's'} found{lost}.")
+            self._show()
+
     # ----------------------------------------------------------------- showing
 
     def _show(self) -> None:
@@ -375,19 +327,6 @@ class AnnotateWidget(DockedWidget):
 
     def _complain(self, text: str) -> None:
         self.message.say(text)
-
-    def _try(self, action: Callable[[], None]) -> None:
-        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
-        try:
-            action()
-        except SemiMultiPoseError as error:
-            self.message.say(str(error), error=True)
-        finally:
-            QApplication.restoreOverrideCursor()
-
-    def _confirm(self, question: str) -> bool:
-        yes = QMessageBox.StandardButton.Yes
-        return bool(QMessageBox.question(self, "SemiMultiPose", question) == yes)
 
     # ------------------------------------------------------------------- end
 

@@ -14,11 +14,13 @@ from napari_semimultipose.widgets.history_buttons import HistoryButtons
 from napari_semimultipose.widgets.keys import key_of
 from napari_semimultipose.widgets.label_panel import LabelPanel
 from napari_semimultipose.widgets.skeleton_page import SkeletonPage
+from napari_semimultipose.widgets.video_list import VideoList
+from napari_semimultipose.widgets.videos import recordings_of
 
 if TYPE_CHECKING:
     from napari_semimultipose.widgets.document import LabelsDocument
 
-LABEL, SKELETON, KEYS = range(3)
+LABEL, VIDEOS, SKELETON, KEYS = range(4)
 
 
 class AnnotatePages(QTabWidget):
@@ -34,14 +36,20 @@ class AnnotatePages(QTabWidget):
         self._label.addWidget(scrollable(self.panel))
         self._skeleton: Skeleton | None = None
         self.addTab(self._label, "Label")
+        self.videos = VideoList(self)
+        self.addTab(self.videos, "Videos")
         self.addTab(scrollable(self.skeleton_page), "Skeleton")
         self.addTab(scrollable(keys_page(self)), f"Keys [{key_of('show_keys')}]")
         self.setCornerWidget(self.history)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._document: LabelsDocument | None = None
+        self.currentChanged.connect(lambda _: self._show_videos())
 
     def show_document(self, document: LabelsDocument | None) -> None:
         """Show the labels that are worked on; None: there are none."""
         self._label.setCurrentIndex(0 if document is None else 1)
+        self._document = document
+        self._show_videos()
         self.skeleton_page.set_has_labels(document is not None)
         self.history.show_history(None if document is None else document.session.history)
         if document is None:
@@ -51,6 +59,12 @@ class AnnotatePages(QTabWidget):
         if document.skeleton is not self._skeleton:  # also after undo
             self._skeleton = document.skeleton
             self.skeleton_page.set_skeleton(document.skeleton)
+
+    def _show_videos(self) -> None:
+        """Look for the recordings, which takes a moment, only while their page is seen."""
+        if self.currentIndex() == VIDEOS:
+            document = self._document
+            self.videos.show_recordings([] if document is None else recordings_of(document))
 
     def toggle_keys(self) -> None:
         """Show the keys, or the labels again."""

@@ -24,7 +24,7 @@ from napari_semimultipose.layers.points import (
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton
-from napari_semimultipose.widgets import keys
+from napari_semimultipose.widgets import keys, layer_keys
 from napari_semimultipose.widgets.autosave import Autosave
 from napari_semimultipose.widgets.claims import Claim
 from napari_semimultipose.widgets.recordings import place_of_recording, shows, video_of
@@ -90,7 +90,7 @@ class LabelsDocument:
         window = str(id(viewer))
         self.autosave = Autosave(store, place_of_recording(image), path, window=window)
         self.claim = Claim(store, window)
-        self._saved_revision = store.revision
+        self._saved_state: object = self.session.history.state
         self._mouse: MouseLabelling | None = None
         self._complain: Callable[[str], None] = lambda text: None
         self.session.show_place = self._show_place
@@ -164,7 +164,7 @@ class LabelsDocument:
     @property
     def unsaved(self) -> bool:
         """Whether there are changes that no labels file holds."""
-        return self.store.revision != self._saved_revision
+        return self.session.history.state is not self._saved_state
 
     def poses(self) -> Poses:
         """Return the labels as they are now."""
@@ -183,7 +183,7 @@ class LabelsDocument:
         """
         from napari_semimultipose.io.labels import write_poses
 
-        revision = self.store.revision
+        state = self.session.history.state
         if path == self.path:
             self.claim.check()
         lock = self.claim.lock(path)
@@ -194,7 +194,7 @@ class LabelsDocument:
                 lock.release()
             raise
         self.claim.move_to(path, lock)
-        self.path, self.format, self._saved_revision = path, format, revision
+        self.path, self.format, self._saved_state = path, format, state
         self.autosave.saved(path, format)
         self._tell()
         return lost
@@ -203,7 +203,7 @@ class LabelsDocument:
         """Say that the labels came from a journal: they count as unsaved."""
         self.autosave.adopt(path)
         self.format = self.autosave.format = format
-        self._saved_revision = -1
+        self._saved_state = None
 
     def tick(self) -> None:
         """Keep the journal and the right to the labels file; call it a few times a second."""
@@ -212,9 +212,9 @@ class LabelsDocument:
 
     # ------------------------------------------------------------- recording
 
-    def show(self, image: Image) -> bool:
+    def show(self, image: Image, video: int | None = None) -> bool:
         """Label another recording; False when the labels had to get a new video for it."""
-        video = self._video_of(image)
+        video = self._video_of(image) if video is None else video
         known = video is not None
         if video is None:
             video = self.store.add_video(video_of(image))
@@ -258,16 +258,20 @@ class LabelsDocument:
             self._complain = complain
             self.claim.resume()
             self._mouse = MouseLabelling(self.view, self.session, complain)
-            keys.bind(self.points, run)
+            layer_keys.bind(self.points, self, keys.actions(), run)
             self.viewer.layers.selection.active = self.points
 
     def deactivate(self) -> None:
         """Give mouse and keys back."""
         if self._mouse is not None:
             self._mouse.close()
-            keys.unbind(self.points)
+            layer_keys.unbind(self.points, self)
             self._mouse = None
             self.view.mark(None, None)
+
+    def take_keys(self) -> None:
+        """Have the keys again that another widget has on the same layer."""
+        layer_keys.to_front(self.points, self)
 
     @property
     def listening(self) -> bool:

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from napari.layers import Layer
-
 
 # The key of menu commands: Cmd on a Mac, Ctrl elsewhere.
 _MENU = "Meta" if sys.platform == "darwin" else "Control"
@@ -111,24 +105,6 @@ def actions() -> list[KeyAction]:
 def key_of(command: str, argument: int | None = None) -> str:
     """Return the key of a command, for a button or a tooltip."""
     return next(a.shown for a in actions() if (a.command, a.argument) == (command, argument))
-
-
-def bind(layer: Layer, run: Callable[[KeyAction], None]) -> None:
-    """Bind all keys to a layer: they work while it is the active one."""
-    for action in actions():
-
-        def press(_: Any, action: KeyAction = action) -> None:
-            run(action)
-
-        for key in action.keys:
-            layer.bind_key(key, press, overwrite=True)
-
-
-def unbind(layer: Layer) -> None:
-    """Give the keys of a layer back to napari."""
-    for action in actions():
-        for key in action.keys:
-            layer.bind_key(key, None)
 
 
 def readable(key: str) -> str:

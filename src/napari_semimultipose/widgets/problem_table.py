@@ -22,6 +22,9 @@ COLORS = {
     Kind.SURPLUS: "#8f9bff",
     Kind.CONFIDENCE: "#e0605f",
     Kind.SHAPE: "#38d16a",
+    Kind.SIDES: "#ff9d5c",
+    Kind.DUPLICATE: "#c08cff",
+    Kind.MODEL: "#4fd6d0",
 }
 SORT_ROLE = Qt.ItemDataRole.UserRole + 1
 
@@ -49,6 +52,11 @@ class ProblemModel(QAbstractTableModel):
         """Say what was done about a problem."""
         self._states[index] = state
         self.dataChanged.emit(self.index(index, 0), self.index(index, len(HEADINGS) - 1))
+
+    def set_state_of(self, problem: Problem, state: str) -> None:
+        """Say what was done about a problem, if it is in the list."""
+        if problem in self.problems:
+            self.set_state(self.problems.index(problem), state)
 
     def renamed(self) -> None:
         """Show the animals again, because their identities have changed."""
@@ -165,6 +173,10 @@ class ProblemTable(QWidget):
         self._filter.hidden = {k for k, on in shown.items() if not on and k in self.kinds.names()}
         self.model.set_problems(problems, [FINE if is_fine else OPEN for is_fine in fine])
         self._filter.invalidate()
+
+    def sort_by_severity(self) -> None:
+        """Show the worst ones first."""
+        self.view.sortByColumn(HEADINGS.index("Problem"), Qt.SortOrder.AscendingOrder)
 
     def current(self) -> int | None:
         """Index of the current problem."""

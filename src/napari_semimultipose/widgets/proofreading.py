@@ -28,6 +28,13 @@ def can_be_reviewed(layer: Layer) -> bool:
     return is_points(layer) and holds_poses(layer)
 
 
+def layer_to_review(viewer: napari.Viewer) -> Points | None:
+    """Return the layer that the user looks at, or else the topmost one with poses."""
+    active = viewer.layers.selection.active
+    known = [layer for layer in viewer.layers if can_be_reviewed(layer)]
+    return (active if active in known else known[-1]) if known else None
+
+
 def later(action: Callable[[], None], parent: QWidget) -> QTimer:
     """Return a timer that does something once what is happening now is over.
 

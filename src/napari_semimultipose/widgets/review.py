@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QFileDialog, QShortcut, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from typing_extensions import override
 
 from napari_semimultipose.config import ReviewConfig
+from napari_semimultipose.crossfit import FoldProgress
 from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
 from napari_semimultipose.labeling.problems import Problem
 from napari_semimultipose.layers.canvas import camera_of
@@ -21,6 +21,7 @@ from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.tracking import repair
 from napari_semimultipose.training.events import Failed
+from napari_semimultipose.widgets import layer_keys
 from napari_semimultipose.widgets.choosers import plain_viewer, scrollable
 from napari_semimultipose.widgets.identity_changes import IdentityChanges
 from napari_semimultipose.widgets.jobs import Saved, saving_events
@@ -30,13 +31,14 @@ from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
 from napari_semimultipose.widgets.proofreading import (
     can_be_reviewed,
     later,
+    layer_to_review,
     layers_of,
     other_labels,
 )
 from napari_semimultipose.widgets.review_form import ReviewForm
-from napari_semimultipose.widgets.review_jobs import Found, finding_events
-from napari_semimultipose.widgets.review_keys import KEYS, bind, unbind
-from napari_semimultipose.widgets.usual_repairs import tracks_now, usual_repair
+from napari_semimultipose.widgets.review_jobs import Found, checking_events, finding_events
+from napari_semimultipose.widgets.review_keys import KEYS
+from napari_semimultipose.widgets.usual_repairs import animals_of, tracks_now, usual_repair
 from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
 
 if TYPE_CHECKING:
@@ -60,12 +62,11 @@ class ReviewWidget(WorkWidget):
         self._viewer = viewer = plain_viewer(viewer)
         self.layers: PredictionLayers | None = None
         self.steps: History | None = None
-        self._keys_before: dict[Any, Any] = {}
         self._found = ReviewConfig()
         self._fine: set[tuple[str, int, tuple[int, ...]]] = set()
         self._repaired: list[tuple[Change, Problem]] = []
         self._clicked: tuple[int, int] | None = None
-        self._saved_revision: int | None = None
+        self._saved_state: object = None
         self.form = ReviewForm(viewer, can_be_reviewed, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -85,27 +86,24 @@ class ReviewWidget(WorkWidget):
         form = self.form
         form.layer_box.layer_changed.connect(self._later.start)
         form.find_button.clicked.connect(lambda: self.find())
+        form.check.started.connect(lambda: self._try(self._start_check))
+        form.check.stopped.connect(self.runner.stop)
         form.table.chosen.connect(self._on_problem)
         form.command.connect(self.run)
         self._soon.timeout.connect(self._show)
         for runner in (self.runner, self.saver):
             runner.received.connect(self._on_events)
             runner.ended.connect(self._show)
-        for action in KEYS:
-            for key in action.keys:
-                sequence = QKeySequence(key.replace("Control", "Ctrl").replace("-", "+"))
-                shortcut = QShortcut(sequence, self)
-                shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-                shortcut.activated.connect(lambda action=action: self._on_key(action))
+        layer_keys.Front(self, self._take_keys)
+        layer_keys.bind_shortcuts(self, KEYS, self._on_key)
 
     # ------------------------------------------------------------------- poses
 
     def _choose_first(self) -> None:
         """Begin with the layer that the user looks at, or else the topmost one with poses."""
-        active = self._viewer.layers.selection.active
-        known = [layer for layer in self._viewer.layers if can_be_reviewed(layer)]
-        if known:
-            self.form.layer_box.set_layer(active if active in known else known[-1])
+        first = layer_to_review(self._viewer)
+        if first is not None:
+            self.form.layer_box.set_layer(first)
 
     def _on_layer(self) -> None:
         points = self.form.layer_box.layer()
@@ -121,10 +119,10 @@ class ReviewWidget(WorkWidget):
         self.layers = layers = layers_of(self._viewer, points)
         self.steps = History.of(layers.store)
         layers.store.listeners.append(self._on_store)
-        self._saved_revision = layers.store.revision
+        self._saved_state = self.steps.state
         self._fine.clear()
         layers.view.frame_listeners.append(self._on_frame)
-        self._keys_before = bind(points, self._on_key)
+        layer_keys.bind(points, self, KEYS, self._on_key)
         points.mouse_drag_callbacks.append(self._on_press)
 
     def _let_go(self) -> None:
@@ -140,9 +138,13 @@ class ReviewWidget(WorkWidget):
             layers.view.frame_listeners.remove(self._on_frame)
         if self._on_press in layers.points.mouse_drag_callbacks:
             layers.points.mouse_drag_callbacks.remove(self._on_press)
-        unbind(layers.points, self._keys_before)
+        layer_keys.unbind(layers.points, self)
         if not layers.closed:
             layers.view.mark(None, None)
+
+    def _take_keys(self) -> None:
+        if self.layers is not None and not self.layers.closed:
+            layer_keys.to_front(self.layers.points, self)
 
     @override
     def _leave(self) -> None:
@@ -170,9 +172,8 @@ class ReviewWidget(WorkWidget):
 
     def find(self) -> None:
         """Look for problems in the background."""
-        if self.runner.running:
-            return
-        self._try(self._start)
+        if not self.runner.running:
+            self._try(self._start)
 
     def _start(self) -> None:
         store, video = self._need()
@@ -182,15 +183,25 @@ class ReviewWidget(WorkWidget):
         self.runner.start(lambda should_stop: finding_events(copy, config, video, others))
         self._show()
 
+    def _start_check(self) -> None:
+        """Look for labels that are likely to be wrong; see `labeling.label_check`."""
+        self._need()
+        job = self.form.check.job(self.layers)
+        if self.runner.start(lambda should_stop: checking_events(job, should_stop)):
+            self.form.status.setText("Checking the labels…")
+            self._show()
+
     def _on_events(self, events: list[Any]) -> None:
         for event in events:
             if isinstance(event, Found):
                 self._on_found(event)
+            elif isinstance(event, FoldProgress):
+                self.form.check.show_progress(event)
             elif isinstance(event, Saved):
                 lost = f". This format cannot hold: {'; '.join(event.lost)}" if event.lost else ""
                 self.form.message.say(f"Saved to {event.path}{lost}")
             elif isinstance(event, Failed):
-                self._saved_revision = None
+                self._saved_state = None
                 self.form.message.say(event.message, error=True, details=event.details)
 
     def _on_found(self, found: Found) -> None:
@@ -199,19 +210,16 @@ class ReviewWidget(WorkWidget):
         self.form.table.model.names = self._names
         fine = [problem.key in self._fine for problem in found.problems]
         self.form.table.set_problems(found.problems, fine)
-        n = len(found.problems)
-        compared = f"; shapes compared with {found.n_labelled} labels" if found.n_labelled else ""
-        self.form.status.setText(f"{n} problem{'' if n == 1 else 's'} found{compared}")
+        self.form.status.setText(found.summary)
+        if found.by_doubt:
+            self.form.table.sort_by_severity()
         self._show()
-        if n:
-            self.form.table.step(1)
+        self.form.table.step(1)
 
     def _names(self, problem: Problem) -> str:
         if self.layers is None or self.layers.closed:
             return ""
-        store = self.layers.store
-        names = [repair.track_name(store, t) for t in tracks_now(store, problem)]
-        return ", ".join("-" if name == "without identity" else name for name in names)
+        return animals_of(self.layers.store, problem)
 
     def _problem(self) -> tuple[int, Problem]:
         index = self.form.table.current()
@@ -239,8 +247,8 @@ class ReviewWidget(WorkWidget):
 
     def next_problem(self, direction: int) -> None:
         """Go to the next or previous open problem."""
+        where = "after" if direction > 0 else "before"
         if not self.form.table.step(direction):
-            where = "after" if direction > 0 else "before"
             self.form.message.say(f"There is no open problem {where} this one.")
 
     def mark_fine(self) -> None:
@@ -297,12 +305,8 @@ class ReviewWidget(WorkWidget):
             self.layers.view.go_to(place[1])
         self.form.message.say(f"{word}: {done.name}.")
         for made, problem in self._repaired:
-            if (
-                any(made is part for part in done.parts)
-                and problem in self.form.table.model.problems
-            ):
-                index = self.form.table.model.problems.index(problem)
-                self.form.table.model.set_state(index, state)
+            if any(made is part for part in done.parts):
+                self.form.table.model.set_state_of(problem, state)
         self._show()
 
     # --------------------------------------------------------------------- save
@@ -312,12 +316,11 @@ class ReviewWidget(WorkWidget):
         if self.layers is None or self.layers.closed or self.saver.running:
             return
         if path is None:
-            chosen, _ = QFileDialog.getSaveFileName(self, "Save poses", "", file_filter())
-            if not chosen:
-                return
-            path = Path(chosen)
+            path = Path(QFileDialog.getSaveFileName(self, "Save poses", "", file_filter())[0])
+        if not path.name:
+            return
         copy, target = self.layers.store.copy(), path
-        self._saved_revision = copy.revision
+        self._saved_state = None if self.steps is None else self.steps.state
         self.saver.start(lambda should_stop: saving_events(copy.snapshot(), target))
         self._show()
 
@@ -335,6 +338,7 @@ class ReviewWidget(WorkWidget):
     def run(self, command: str, argument: int | None = None) -> None:
         """Do what a key or button says, and say why if it cannot be done."""
         self.form.message.say("")
+        self._take_keys()
         if hasattr(IdentityChanges, command):
             self._try(lambda: self._repair_identity(command))
         else:
@@ -384,14 +388,9 @@ class ReviewWidget(WorkWidget):
         store, video = layers.store, layers.view.video
         tracks = sorted(repair.tracks_of(store, video).tolist())
         names = {track: repair.track_name(store, track) for track in tracks}
-        last = None if self.steps is None else self.steps.undo_name
-        following = None if self.steps is None else self.steps.redo_name
-        self.form.show_poses(
-            names,
-            last,
-            following,
-            unsaved=self._saved_revision != store.revision,
-        )
+        steps = History.of(store)
+        unsaved = self._saved_state is not steps.state
+        self.form.show_poses(names, steps.undo_name, steps.redo_name, unsaved=unsaved)
         self.form.table.model.renamed()
         index, text = self.form.table.current(), ""
         if index is not None:

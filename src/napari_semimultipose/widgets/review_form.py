@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semimultipose.config import ReviewConfig
+from napari_semimultipose.widgets.check_panel import CheckPanel
 from napari_semimultipose.widgets.choosers import LayerBox, Message
 from napari_semimultipose.widgets.forms import Fold, SettingsForm
 from napari_semimultipose.widgets.identity_panel import IdentityPanel
@@ -51,6 +52,7 @@ class ReviewForm(QWidget):
         self.message = Message(self)
         self.animals = QSpinBox(self)
         self.find_button = QPushButton("Find problems", self)
+        self.check = CheckPanel(self)
         self.limits = Fold("What counts as a problem", self)
         self.settings = SettingsForm(ReviewConfig, ("animals",), self.limits.content)
         self.status = QLabel("Find problems, or choose animals and repair them.", self)
@@ -104,6 +106,7 @@ class ReviewForm(QWidget):
             _row((QLabel("Animals", self), 0), (self.animals, 1), (self.find_button, 2))
         )
         layout.addWidget(self.limits)
+        layout.addWidget(self.check)
         layout.addWidget(self.status)
         layout.addWidget(self.message)
         layout.addWidget(self.table, 1)
@@ -158,6 +161,7 @@ class ReviewForm(QWidget):
         there = self.layer_box.layer() is not None
         any_problem = bool(self.table.model.problems)
         self.find_button.setEnabled(there and not busy)
+        self.check.show_state(there=there, busy=busy)
         self.save_button.setEnabled(there and not saving)
         self.plot_button.setEnabled(there)
         for button in (self.previous_button, self.next_button):

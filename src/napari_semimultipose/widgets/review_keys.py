@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
 from napari_semimultipose.widgets.keys import KeyAction, readable
-
-if TYPE_CHECKING:
-    from napari.layers import Layer
 
 KEYS: tuple[KeyAction, ...] = (
     KeyAction(("N",), "next_problem", "next problem", 1),
@@ -29,27 +23,6 @@ KEYS: tuple[KeyAction, ...] = (
 def key_of(command: str, argument: int | None = None) -> str:
     """Return the key of a command, for a button or a tooltip."""
     return next(a.shown for a in KEYS if (a.command, a.argument) == (command, argument))
-
-
-def bind(layer: Layer, run: Callable[[KeyAction], None]) -> dict[Any, Any]:
-    """Bind all keys to a layer, and return what they were bound to before."""
-    before = dict(layer.keymap)
-    for action in KEYS:
-
-        def press(_: Any, action: KeyAction = action) -> None:
-            run(action)
-
-        for key in action.keys:
-            layer.bind_key(key, press, overwrite=True)
-    return before
-
-
-def unbind(layer: Layer, before: dict[Any, Any]) -> None:
-    """Give the keys of a layer back to whom they belonged to."""
-    for action in KEYS:
-        for key in action.keys:
-            layer.bind_key(key, None)
-    layer.keymap.update(before)
 
 
 def help_html() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.labeling.label_check import LabelProblem
 from napari_semimultipose.labeling.problems import Kind, Problem
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.tracking import counting, repair
@@ -36,6 +37,12 @@ def tracks_now(store: PoseStore, problem: Problem) -> tuple[int, ...]:
     return tuple(int(tracks[problem.row, slot]) for slot in problem.slots)
 
 
+def animals_of(store: PoseStore, problem: Problem) -> str:
+    """Name the animals of a problem, as they are called after all repairs so far."""
+    names = [repair.track_name(store, track) for track in tracks_now(store, problem)]
+    return ", ".join("-" if name == "without identity" else name for name in names)
+
+
 def usual_repair(store: PoseStore, problem: Problem, animals: int, video: int) -> Repair:
     """Return what is usually done about a problem.
 
@@ -47,6 +54,8 @@ def usual_repair(store: PoseStore, problem: Problem, animals: int, video: int) -
         The number of animals that the problem was found with.
     video : int
     """
+    if isinstance(problem, LabelProblem):
+        return _label_repair(store, problem)
     first, last = problem.first, problem.last
     tracks = tracks_now(store, problem)
     names = [repair.track_name(store, track) for track in tracks]
@@ -92,3 +101,32 @@ def _interpolated(store: PoseStore, track: int, first: int, last: int, video: in
         return repair.interpolate(store, track, first, last, video)
     except LabelsError:
         return repair.delete(store, track, first, last, video)
+
+
+def _label_repair(store: PoseStore, problem: LabelProblem) -> Repair:
+    """Return what is usually done about a label that is likely to be wrong."""
+    row, slot = problem.row, problem.slots[0]
+    names = store.skeleton.keypoints
+    if problem.kind is Kind.SIDES:
+        pairs = ", ".join(f"{names[a]} and {names[b]}" for a, b in problem.pairs)
+        return Repair(
+            f"exchange {pairs}",
+            lambda: repair.exchange_keypoints(store, row, slot, problem.pairs),
+        )
+    if problem.kind is Kind.DUPLICATE:
+        return Repair(
+            "delete the one with fewer keypoints", lambda: repair.delete_pose(store, row, slot)
+        )
+    if problem.proposal:
+        moved = ", ".join(names[k] for k, _, _ in problem.proposal)
+        return Repair(
+            f"take over the model's position of {moved}",
+            lambda: repair.move_keypoints(store, row, slot, problem.proposal),
+        )
+    return Repair("move its points by hand", _by_hand)
+
+
+def _by_hand() -> Change:
+    raise LabelsError(
+        "nothing says where its keypoints belong: drag them, or press F if they are right"
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.labels import read_poses
-from napari_semimultipose.io.locate import resolve_videos
+from napari_semimultipose.io.locate import find_below, resolve_videos
 from napari_semimultipose.poses import Poses, Skeleton, Video
 
 SKELETON = Skeleton(("nose",))
@@ -161,3 +161,21 @@ def test_an_embedded_video_is_found_beside_labels_that_refer_to_it(tmp_path, sha
     assert resolve_videos(labels, package) == {0: place}
     moved = labels_of(Video("/gone/minimal_instance.pkg.slp::video0/video"))
     assert resolve_videos(moved, package) == {0: place}
+
+
+def test_several_missing_videos_are_found_by_name_below_a_folder(tmp_path: Path) -> None:
+    for name in ("day1/a.mp4", "day2/b.mp4", "day2/a.mp4", "stills/img/1.png", "stills/img/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    videos = [
+        Video("D:\\old\\day2\\a.mp4"),
+        Video("/gone/b.mp4"),
+        Video("/gone/c.mp4"),
+        Video("/gone", ("img/1.png", "img/2.png")),
+        Video("/gone", ("img/1.png", "img/3.png")),
+    ]
+    found = find_below(videos, tmp_path)
+    assert sorted(found) == [0, 1, 3]
+    assert found[0].path == str(tmp_path / "day2" / "a.mp4")
+    assert found[1].path == str(tmp_path / "day2" / "b.mp4")
+    assert found[3] == Video(str(tmp_path / "stills"), ("img/1.png", "img/2.png"))

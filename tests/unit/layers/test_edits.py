@@ -180,3 +180,25 @@ def test_the_store_stays_consistent(poses, seed, n):
     clean = store.take(rows)
     for name in ("xy", "score", "instance_score", "track", "visible"):
         np.testing.assert_array_equal(store.array(name), getattr(clean, name), err_msg=name)
+
+
+def test_a_bulk_edit_holds_only_the_animals_and_fields_that_become_different():
+    visible = np.full((4, 1, 3), Visibility.VISIBLE)
+    visible[1:3, 0, 0] = Visibility.OCCLUDED
+    store = PoseStore(
+        Poses(Skeleton(("a", "b", "c")), np.ones((4, 1, 3, 2)), np.arange(4), visible=visible)
+    )
+    change = edits.set_visibility(store, range(4), [0] * 4, [0] * 4, Visibility.OCCLUDED)
+    assert change.row.tolist() == [0, 3]
+    assert set(change.after) == {"visible"}
+    assert (store.array("visible")[:, 0, 0] == Visibility.OCCLUDED).all()
+    store.apply(change.reversed())
+    assert store.array("visible")[:, 0, 0].tolist() == [2, 1, 1, 2]
+
+
+def test_some_pairs_can_be_exchanged_alone():
+    skeleton = Skeleton(("earL", "earR", "wingL", "wingR"), symmetry=((0, 1), (2, 3)))
+    xy = np.arange(8.0).reshape(1, 1, 4, 2)
+    store = PoseStore(Poses(skeleton, xy, [0]))
+    edits.swap_sides(store, 0, 0, [(2, 3)])
+    assert store.array("xy")[0, 0].tolist() == [[0, 1], [2, 3], [6, 7], [4, 5]]

@@ -261,3 +261,37 @@ def test_a_step_tells_the_keypoints_that_it_changed():
     assert step.animals().tolist() == [[1, 0], [1, 1]]
     edits.set_track(store, 0, 1, 3)
     assert history.undo().keypoints().tolist() == []
+
+
+def test_the_state_comes_back_when_all_that_came_since_is_undone():
+    store, history = make()
+    edits.remove_animals(store, [0], [0])
+    saved = history.state
+    edits.remove_animals(store, [1], [0])
+    assert history.state is not saved
+    history.undo()
+    assert history.state is saved
+    history.undo()
+    assert history.state is not saved
+    history.redo()
+    assert history.state is saved
+
+
+def test_the_state_of_a_changed_skeleton_comes_back_too():
+    _store, history = make()
+    saved = history.state
+    history.set_skeleton(Skeleton(("head", "thorax")), [0, 1])
+    assert history.state is not saved
+    history.undo()
+    assert history.state is saved
+
+
+def test_frames_that_are_added_change_the_state_for_good():
+    store, history = make()
+    edits.remove_animals(store, [0], [0])
+    saved = history.state
+    store.add(Poses(SKELETON, np.ones((1, 1, 3, 2)), [7]))
+    assert history.state is not saved
+    history.undo()
+    history.redo()
+    assert history.state is not saved
