@@ -30,6 +30,7 @@ FLOORS = {
     "sources": 3,
     "training": 4,
     "recordings": 4,
+    "smoothing": 4,
     "api": 5,
     "demo": 6,
     "cli": 7,
