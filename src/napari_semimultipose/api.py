@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semimultipose.config import Config, EvaluateConfig, TrackConfig
+from napari_semimultipose.config import Config, EvaluateConfig, SmoothConfig, TrackConfig
 from napari_semimultipose.errors import ConfigError, FramesError
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.sources import Entries, rows_named
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_semimultipose.labeling.label_check import LabelProblem
     from napari_semimultipose.labeling.suggest import Progress, Suggestion
     from napari_semimultipose.recordings import Recording
+    from napari_semimultipose.smoothing import Smoothed
     from napari_semimultipose.training.events import Event
 
 FilePath = str | os.PathLike[str]
@@ -40,9 +41,11 @@ __all__ = [
     "predict",
     "read_poses",
     "render",
+    "smooth",
     "suggest",
     "track",
     "train",
+    "train_ensemble",
     "write_poses",
 ]
 
@@ -158,6 +161,46 @@ def train(
         )
 
 
+def train_ensemble(
+    labels: FilePath | Poses,
+    out: FilePath,
+    *,
+    members: int = 5,
+    config: Config | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    **sources: Any,
+) -> Iterator[Event]:
+    """Train several models that differ by their seeds and by the frames that validate them.
+
+    Each member is a model folder in `out`. What is there already is kept: finished members are
+    skipped, and one that was stopped is resumed.
+
+    Parameters
+    ----------
+    labels, should_stop, **sources
+        As for `train`.
+    out : path
+        Folder of the ensemble; `predict` takes it as a model.
+    members : int
+        Number of models.
+    config : Config, optional
+        Settings of all; member m has the seed ``train.seed`` + m. When going on, those of the ensemble.
+
+    Yields
+    ------
+    Event
+        Of all members; the progress is that of the whole. One ``Done`` or ``Failed`` at the end.
+    """
+    from napari_semimultipose.training.ensemble import train_members
+
+    stop = should_stop or (lambda: False)
+
+    def start(folder: Path, settings: Config, resume: bool) -> Iterator[Event]:
+        return train(labels, folder, config=settings, resume=resume, should_stop=stop, **sources)
+
+    yield from train_members(Path(out), members, config, start, stop)
+
+
 def predict(
     model: FilePath | Predictor,
     frames: Any,
@@ -177,7 +220,8 @@ def predict(
     Parameters
     ----------
     model : path or Predictor
-        Model folder; or the model loaded (`inference.predict.Predictor`), for many recordings, with
+        Model folder, or folder of an ensemble, whose members are joined on every frame (their spread is
+        kept); or the model loaded (`inference.predict.Predictor`), for many recordings, with
         its own settings of prediction.
     frames : path, Frames or array
         A recording; a labels file, whose labelled frames are meant; or a text file that lists images.
@@ -206,6 +250,7 @@ def predict(
     FramesError, LabelsError
         When frames cannot be found or read, or `out` cannot be written.
     """
+    from napari_semimultipose.inference.members import load_predictor
     from napari_semimultipose.inference.predict import Predictor
     from napari_semimultipose.recordings import open_for_prediction
     from napari_semimultipose.tracking.identity import IdentityTracker, relabel
@@ -216,9 +261,7 @@ def predict(
     with ExitStack() as opened:
         recordings = open_for_prediction(frames, opened, frame_range)
         predictor = (
-            model
-            if isinstance(model, Predictor)
-            else Predictor.from_folder(Path(model), config.predict)
+            model if isinstance(model, Predictor) else load_predictor(Path(model), config.predict)
         )
         tracker = IdentityTracker(config.track) if track and recordings[0].sequence else None
         total = sum(len(recording.indices) for recording in recordings)
@@ -322,6 +365,65 @@ def track(poses: Poses, config: TrackConfig | None = None) -> Poses:
     from napari_semimultipose.tracking import identity
 
     return identity.track(poses, config)
+
+
+def smooth(
+    predictions: FilePath | Poses | Sequence[FilePath | Poses],
+    *,
+    config: SmoothConfig | None = None,
+    mirrored: Sequence[str] = (),
+    cameras: Sequence[str] = (),
+    calibration: FilePath | None = None,
+    tracking: TrackConfig | None = None,
+) -> Smoothed:
+    """Smooth predictions over time, and say how far each position is to be trusted.
+
+    Parameters
+    ----------
+    predictions : path, Poses or sequence of these
+        One model's poses; several are the members of an ensemble (of the same recording), which are
+        joined first.
+    config : SmoothConfig, optional
+    mirrored : sequence of str
+        Endings of the names of keypoints that are one body part in several views of one image, for example
+        ``("_top", "_bot")``.
+    cameras : sequence of str
+        For several synchronous cameras: names that are part of those of the files. By default those of the
+        calibration.
+    calibration : path, optional
+        ``calibration.toml`` as anipose writes it.
+    tracking : TrackConfig, optional
+        How several animals without tracks are followed.
+
+    Returns
+    -------
+    Smoothed
+        See `smoothing` and `tracking.smoothing.poses.Smoothing`.
+
+    Raises
+    ------
+    LabelsError, ConfigError
+        When files cannot be read, or do not belong together.
+    """
+    from napari_semimultipose import smoothing
+
+    single = isinstance(predictions, (str, os.PathLike, Poses))
+    given: list[Any] = [predictions] if single else list(predictions)  # type: ignore[arg-type]
+    if calibration is None and not cameras:
+        parts = [p if isinstance(p, Poses) else read_poses(p) for p in given]
+        return smoothing.smooth_members(parts, config, mirrored=mirrored, tracking=tracking)
+    if mirrored:
+        raise ConfigError("mirrored views are in one image: leave out the cameras, or the endings")
+    if any(isinstance(p, Poses) for p in given):
+        raise ConfigError("with several cameras, give files: their names tell the cameras apart")
+    names = list(cameras)
+    if not names and calibration is not None:
+        from napari_semimultipose.tracking.cameras import read_calibration
+
+        names = [camera.name for camera in read_calibration(Path(calibration))]
+    files = smoothing.by_camera([Path(p) for p in given], names)
+    views = {name: [read_poses(file) for file in found] for name, found in files.items()}
+    return smoothing.smooth_views(views, config, calibration=calibration)
 
 
 def suggest(
@@ -518,7 +620,7 @@ def _predict_recording(
     predictor: Predictor, recording: Recording, should_stop: Callable[[], bool]
 ) -> Iterator[Poses]:
     """Yield the poses of a recording piece by piece, as poses of the video they belong to."""
-    from napari_semimultipose.inference.predict import predict_stream
+    from napari_semimultipose.inference.members import predict_stream
 
     number = dict(zip(recording.indices, recording.numbers, strict=True))
     for chunk in predict_stream(

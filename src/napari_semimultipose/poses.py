@@ -97,6 +97,9 @@ class Poses:
         What the frames belong to; one unnamed video by default.
     track_names : tuple of str
         Names of the tracks; may be shorter than the number of tracks.
+    spread : array [F, N, K, 2], optional
+        Standard deviation of a position along x and y in px: of the members of an ensemble, or what a
+        smoother leaves of doubt. NaN where it is unknown; None (default) where it is unknown for all.
     """
 
     skeleton: Skeleton
@@ -110,6 +113,7 @@ class Poses:
     video: IntArray = _UNSET
     videos: tuple[Video, ...] = (Video(),)
     track_names: tuple[str, ...] = ()
+    spread: FloatArray | None = None
 
     def __post_init__(self) -> None:
         xy = np.array(self.xy, dtype=np.float64)
@@ -145,6 +149,10 @@ class Poses:
             "videos": videos,
             "track_names": tuple(self.track_names),
         }
+        if self.spread is not None:
+            spread = _filled(self.spread, (f, n, k, 2), np.float64, "spread", np.nan)
+            spread[visible == Visibility.ABSENT] = np.nan
+            values["spread"] = spread
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
@@ -170,6 +178,7 @@ class Poses:
         track: ArrayLike | None = None,
         visible: ArrayLike | None = None,
         source: ArrayLike | None = None,
+        spread: ArrayLike | None = None,
         videos: Sequence[Video] = (),
         track_names: Sequence[str] = (),
         empty_frames: Iterable[tuple[int, int]] = (),
@@ -181,8 +190,8 @@ class Poses:
         frame, video : arrays [M] of int
             Where each instance belongs. Frames are sorted by (video, frame) in the result; within
             a frame the instances keep their order.
-        xy : array [M, K, 2]
-            Positions in px.
+        xy, spread : array [M, K, 2]
+            Positions and, optional, their standard deviations in px.
         score, visible : arrays [M, K], optional
         instance_score, track, source : arrays [M], optional
             As in the class, one entry an instance.
@@ -195,8 +204,13 @@ class Poses:
         frames = np.asarray(frame, dtype=np.int64).reshape(m)
         clips = np.zeros(m, np.int64) if video is None else np.asarray(video, np.int64).reshape(m)
         extra = np.array(sorted(set(empty_frames)), np.int64).reshape(-1, 2)
-        keys = np.concatenate([np.stack([clips, frames], 1), extra])
-        rows, inverse = np.unique(keys, axis=0, return_inverse=True)
+        clip_of, frame_of = np.concatenate([np.stack([clips, frames], 1), extra]).T
+        if frame_of.min(initial=0) < 0:
+            raise ValueError("frame indices must not be negative")
+        # One number for each (video, frame): sorting pairs takes ten times as long.
+        span = int(frame_of.max(initial=0)) + 1
+        codes, inverse = np.unique(clip_of * span + frame_of, return_inverse=True)
+        rows = np.stack(np.divmod(codes, span), 1)
         row = inverse.reshape(-1)[:m]
         order = np.argsort(row, kind="stable")
         slot = np.zeros(m, np.int64)
@@ -204,7 +218,7 @@ class Poses:
         slot[order] = np.arange(m) - first[row[order]]
         n = int(slot.max()) + 1 if m else 0
 
-        def spread(value: ArrayLike | None, tail: tuple[int, ...], fill: float) -> Any:
+        def spread_out(value: ArrayLike | None, tail: tuple[int, ...], fill: float) -> Any:
             if value is None:
                 return _UNSET
             flat = np.asarray(value).reshape((m, *tail))
@@ -218,11 +232,12 @@ class Poses:
             skeleton,
             dense,
             rows[:, 1],
-            score=spread(score, (k,), 0),
-            instance_score=spread(instance_score, (), 0),
-            track=spread(track, (), -1),
-            visible=spread(visible, (k,), 0),
-            source=spread(source, (), 0),
+            score=spread_out(score, (k,), 0),
+            instance_score=spread_out(instance_score, (), 0),
+            track=spread_out(track, (), -1),
+            visible=spread_out(visible, (k,), 0),
+            source=spread_out(source, (), 0),
+            spread=None if spread is None else spread_out(spread, (k, 2), np.nan),
             video=rows[:, 0],
             videos=tuple(videos),
             track_names=tuple(track_names),
@@ -232,18 +247,19 @@ class Poses:
         """Flat view of the M present instances: the arguments of `from_instances`, as a dict.
 
         Keys: ``frame, video, track, source, instance_score`` [M], ``score, visible`` [M, K], ``xy``
-        [M, K, 2], and ``row, slot`` [M], the place in the dense arrays.
+        [M, K, 2], ``spread`` of the same shape where it is known, and ``row, slot`` [M], the place in the
+        dense arrays.
         """
         row, slot = np.nonzero(self.present)
+        names = ("xy", "score", "visible", "instance_score", "track", "source")
+        if self.spread is not None:
+            names = (*names, "spread")
         return {
             "row": row,
             "slot": slot,
             "frame": self.frame[row],
             "video": self.video[row],
-            **{
-                name: getattr(self, name)[row, slot]
-                for name in ("xy", "score", "visible", "instance_score", "track", "source")
-            },
+            **{name: getattr(self, name)[row, slot] for name in names},
         }
 
     # ------------------------------------------------------------- properties
@@ -310,22 +326,10 @@ class Poses:
         if index.dtype == bool:
             index = np.flatnonzero(index)
         index = index.astype(np.int64).reshape(-1)
-        return replace(
-            self,
-            **{
-                name: getattr(self, name)[index]
-                for name in (
-                    "xy",
-                    "frame",
-                    "score",
-                    "instance_score",
-                    "track",
-                    "visible",
-                    "source",
-                    "video",
-                )
-            },
-        )
+        names = ("xy", "frame", "score", "instance_score", "track", "visible", "source", "video")
+        if self.spread is not None:
+            names = (*names, "spread")
+        return replace(self, **{name: getattr(self, name)[index] for name in names})
 
     def keep(self, mask: ArrayLike) -> Poses:
         """Return the poses with only the slots of `mask` [F, N].
@@ -358,11 +362,14 @@ class Poses:
             raise ValueError("poses of different skeletons cannot be concatenated")
         videos = list(dict.fromkeys(v for p in parts for v in p.videos))
         flats: list[dict[str, NDArray]] = []
+        uncertain = any(p.spread is not None for p in parts)
         seen: set[tuple[int, int]] = set()
         for part in parts:
             place = np.array([videos.index(v) for v in part.videos], np.int64)
             flat = part.instances()
             flat["video"] = place[flat["video"]]
+            if uncertain and part.spread is None:
+                flat["spread"] = np.full_like(flat["xy"], np.nan)
             flats.append(flat)
             seen |= set(zip(place[part.video].tolist(), part.frame.tolist(), strict=True))
         names = [key for key in flats[0] if key not in ("row", "slot")]

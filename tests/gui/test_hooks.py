@@ -140,7 +140,9 @@ os._exit(0)
     assert child(code).strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["Annotate", "Train", "Predict", "Review", "Trajectories"])
+@pytest.mark.parametrize(
+    "name", ["Annotate", "Train", "Predict", "Review", "Smooth", "Trajectories"]
+)
 def test_widgets_open_from_the_menu(viewer, plugin, name):
     dock, widget = viewer.window.add_plugin_dock_widget(NAME, name)
     process_events()

@@ -27,7 +27,19 @@ from napari_semimultipose.sources import read_entries
 from napari_semimultipose.training import events
 
 SKELETON = Skeleton(("head", "left", "right"), edges=((0, 1), (0, 2)))
-COMMANDS = ("train", "predict", "suggest", "check", "track", "evaluate", "convert", "demo", "info")
+COMMANDS = (
+    "train",
+    "ensemble",
+    "predict",
+    "suggest",
+    "check",
+    "track",
+    "smooth",
+    "evaluate",
+    "convert",
+    "demo",
+    "info",
+)
 
 
 def run(*arguments: object) -> Result:

@@ -17,10 +17,12 @@ from typer.core import TyperGroup
 
 from napari_semimultipose import __version__
 from napari_semimultipose.cli.check import check
+from napari_semimultipose.cli.ensemble import ensemble
 from napari_semimultipose.cli.info import info
 from napari_semimultipose.cli.labels import convert, evaluate, track
 from napari_semimultipose.cli.predict import predict
 from napari_semimultipose.cli.sample import demo
+from napari_semimultipose.cli.smooth import smooth
 from napari_semimultipose.cli.suggest import suggest
 from napari_semimultipose.cli.train import train
 from napari_semimultipose.errors import SemiMultiPoseError
@@ -56,8 +58,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Multi-animal pose estimation that learns from labelled and unlabelled frames.",
 )
-app.command(context_settings={"allow_extra_args": True})(train)
-for _command in (predict, suggest, check, track, evaluate, convert, demo, info):
+for _command in (train, ensemble):
+    app.command(context_settings={"allow_extra_args": True})(_command)
+for _command in (predict, suggest, check, track, smooth, evaluate, convert, demo, info):
     app.command()(_command)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 import yaml
 
+from napari_semimultipose.config.base import Settings as _Settings
 from napari_semimultipose.errors import ConfigError
 
 if TYPE_CHECKING:
     from napari_semimultipose.config import EvaluateConfig
 
+Group = TypeVar("Group", bound=_Settings)
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,19 +68,30 @@ def evaluate_config(settings: Iterable[str], **known: Any) -> EvaluateConfig:
     ConfigError
         When a name or a value is wrong.
     """
-    from pydantic import ValidationError
-
     from napari_semimultipose.config import EvaluateConfig
+
+    return settings_of(EvaluateConfig, settings, **known)
+
+
+def settings_of(group: type[Group], settings: Iterable[str], **known: Any) -> Group:
+    """Return a group of settings from ``name=value`` items and from known values.
+
+    Raises
+    ------
+    ConfigError
+        When a name or a value is wrong.
+    """
+    from pydantic import ValidationError
 
     values: dict[str, Any] = {}
     for text in settings:
         name, equals, value = text.partition("=")
-        if not equals or name.strip() not in EvaluateConfig.model_fields:
-            names = ", ".join(EvaluateConfig.model_fields)
+        if not equals or name.strip() not in group.model_fields:
+            names = ", ".join(group.model_fields)
             raise ConfigError(f"setting {text!r} must have the form name=value with one of {names}")
         values[name.strip()] = yaml.safe_load(value)
     try:
-        return EvaluateConfig.model_validate({**values, **known})
+        return group.model_validate({**values, **known})
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigError("wrong settings: " + "; ".join(wrong)) from None

@@ -20,7 +20,9 @@ from napari_semimultipose.sources import some
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Model folder, or folder of an ensemble.")
+    ],
     frames: Annotated[
         list[Path],
         typer.Argument(
@@ -56,7 +58,7 @@ def predict(
     Ctrl-C keeps what was predicted so far.
     """
     from napari_semimultipose import api
-    from napari_semimultipose.inference.predict import Predictor
+    from napari_semimultipose.inference.members import load_predictor
 
     section = parse_frame_range(frame_range)
     config = api.prediction_config(model).with_settings(settings or [])
@@ -64,7 +66,7 @@ def predict(
         config = config.with_settings({"predict.device": device})
     config = api.prediction_config(model, config, animals=animals)
     jobs = plan(frames, out)
-    predictor = Predictor.from_folder(model, config.predict)
+    predictor = load_predictor(model, config.predict)
     several = not (len(jobs) == 1 and jobs[0].target == out)
     failed: list[str] = []
     with progress("predicting") as display, stop_on_signal() as stop:

@@ -28,6 +28,7 @@ from napari_semimultipose.config.learning import (
     TrainConfig,
 )
 from napari_semimultipose.config.presets import PRESETS
+from napari_semimultipose.config.smoothing import SmoothConfig
 from napari_semimultipose.errors import ConfigError
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "PredictConfig",
     "ReviewConfig",
     "Settings",
+    "SmoothConfig",
     "TrackConfig",
     "TrainConfig",
 ]

@@ -16,11 +16,13 @@ from napari_semimultipose.io import lost
 from napari_semimultipose.io.deeplabcut_config import config_above
 from napari_semimultipose.io.places import name_parts
 from napari_semimultipose.io.skeletons import symmetry_is_guessed
-from napari_semimultipose.io.tables import Table, read_table, write_table
+from napari_semimultipose.io.tables import VARIANCES, Table, read_table, write_table
 from napari_semimultipose.io.tracks import all_track_names, give_columns
 from napari_semimultipose.poses import IntArray, Poses, Skeleton, Source, Video
 
 SCORER = "napari"
+# Coordinates that are read, in the order of the arrays here.
+_READ = ("x", "y", "likelihood", *(name for pair in VARIANCES for name in pair))
 UNIQUE = "single"  # DeepLabCut's name for the body parts that exist once, not once an animal
 
 
@@ -28,7 +30,7 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
     """Read a DeepLabCut or Lightning Pose table.
 
     Tables with likelihoods are predictions: the likelihood is the score of a keypoint and their
-    mean that of the instance. In tables of labels a row without any position is an image that
+    mean that of the instance; variances, as ensembles and smoothers write them, become its spread. In tables of labels a row without any position is an image that
     nobody has labelled yet: it is in the list of images, and no row of the result.
 
     Individuals become tracks of their names. Unique body parts become an instance of their own on
@@ -81,11 +83,10 @@ def poses_from_tables(
         frames = np.arange(len(table.index)) if table.named else np.array(table.index, np.int64)
         predicted = any(coord == "likelihood" for _, _, coord in table.columns)
         for individual in dict.fromkeys(c[0] for c in table.columns):
-            data = np.full((len(frames), len(skeleton), 3), np.nan)
+            data = np.full((len(frames), len(skeleton), len(_READ)), np.nan)
             for i, (who, part, coord) in enumerate(table.columns):
-                if who == individual:
-                    which = ("x", "y", "likelihood").index(coord)
-                    data[:, place[part], which] = table.values[:, i]
+                if who == individual and coord in _READ:
+                    data[:, place[part], _READ.index(coord)] = table.values[:, i]
             track = tracks.setdefault(individual, len(tracks)) if individual else -1
             here = np.isfinite(data[..., :2]).all(-1)
             rows = here.any(1)
@@ -100,11 +101,14 @@ def poses_from_tables(
                     "instance_score": ((score * here).sum(1) / count)[rows],
                     "track": np.full(rows.sum(), track),
                     "source": np.full(rows.sum(), Source.PREDICTED if predicted else Source.HUMAN),
+                    "spread": _spread(data[rows]),
                 }
             )
         if predicted:
             seen |= {(v, int(f)) for f in frames}
     flat = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+    if not any(coord in _READ[3:] for table, _ in tables for _, _, coord in table.columns):
+        del flat["spread"]
     return Poses.from_instances(
         skeleton,
         **flat,
@@ -112,6 +116,15 @@ def poses_from_tables(
         track_names=list(tracks),
         empty_frames=seen,
     )
+
+
+def _spread(data: NDArray) -> NDArray:
+    """Return standard deviations [M, K, 2] from the first variances of `VARIANCES` that are known."""
+    out = np.full((*data.shape[:2], 2), np.nan)
+    for pair in VARIANCES[::-1]:
+        variance = data[..., [_READ.index(name) for name in pair]]
+        out = np.where(np.isfinite(variance), np.sqrt(np.maximum(variance, 0.0)), out)
+    return out
 
 
 def _skeleton(tables: Sequence[Table], config: dict[str, Any]) -> Skeleton:
@@ -153,18 +166,22 @@ class TableStyle:
         It has individuals.
     likelihood : bool
         It has likelihoods, and so holds predictions.
+    spread : bool
+        It has the variances of positions.
     """
 
     name: str
     multi: bool
     likelihood: bool
+    spread: bool = False
 
 
 def write(poses: Poses, path: Path) -> list[str]:
     """Write a DeepLabCut table: ``.csv``, or ``.h5`` by the suffix.
 
     It has individuals when any frame has several animals or any animal a track, and likelihoods
-    when any instance is not a human's. Frames of a recording are rows by number.
+    when any instance is not a human's; then also, where they are known, the variances of positions in px^2
+    (``x_var``, ``y_var``). Frames of a recording are rows by number.
 
     Returns
     -------
@@ -176,8 +193,7 @@ def write(poses: Poses, path: Path) -> list[str]:
     LabelsError
         For labels of several videos.
     """
-    style = TableStyle("DeepLabCut", has_individuals(poses), _is_predicted(poses))
-    return _write_one(poses, path, style)
+    return _write_one(poses, path, _style("DeepLabCut", poses, has_individuals(poses)))
 
 
 def write_lightning_pose(poses: Poses, path: Path) -> list[str]:
@@ -187,7 +203,12 @@ def write_lightning_pose(poses: Poses, path: Path) -> list[str]:
             "Lightning Pose files hold one animal a frame, and these labels have "
             f"{poses.present.sum(1).max()} on one: write DeepLabCut or SLEAP"
         )
-    return _write_one(poses, path, TableStyle("Lightning Pose", False, _is_predicted(poses)))
+    return _write_one(poses, path, _style("Lightning Pose", poses, False))
+
+
+def _style(name: str, poses: Poses, multi: bool) -> TableStyle:
+    predicted = _is_predicted(poses)
+    return TableStyle(name, multi, predicted, predicted and poses.spread is not None)
 
 
 def has_individuals(poses: Poses) -> bool:
@@ -228,6 +249,9 @@ def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:
     if style.likelihood:
         data = np.concatenate([data, flat["score"][..., None]], -1)
         data[flat["visible"] == 0] = np.nan
+    if style.spread and "spread" in flat:
+        coords = (*coords, "x_var", "y_var")
+        data = np.concatenate([data, flat["spread"] ** 2], -1)
     frames = np.unique(poses.frame[poses.video == video])
     blocks, columns = [], []
     for i in np.unique(who).tolist() or [0]:
@@ -243,6 +267,68 @@ def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:
             raise LabelsError(f"frame {frames[-1]} has no name in a list of {len(images)} images")
         index = [images[i] for i in frames]
     return Table(SCORER, columns, index, np.concatenate(blocks, 1))
+
+
+def write_smoothed(smoothed: Poses, observed: Poses, path: Path) -> list[str]:
+    """Write a table of smoothed positions as the ensemble Kalman smoother does (Biderman et al. 2024).
+
+    Parameters
+    ----------
+    smoothed : Poses
+        Its spread is the standard deviation that is left.
+    observed : Poses
+        What was smoothed, of the same animals: median and spread of an ensemble.
+    path : path
+        A ``.csv`` or ``.h5`` file.
+
+    Returns
+    -------
+    list of str
+        What the format could not hold.
+    """
+    style = TableStyle("DeepLabCut", has_individuals(smoothed), True, True)
+    used = sorted(set(smoothed.video.tolist())) or [0]
+    if len(used) > 1:
+        raise LabelsError(f"a table holds one video, and these poses belong to {len(used)}")
+    table = table_from_poses(smoothed, used[0], style)
+    before = table_from_poses(observed, used[0], style)
+    column = {key: i for i, key in enumerate(before.columns)}
+    row = {frame: i for i, frame in enumerate(before.index)}
+    at = np.array([row.get(frame, -1) for frame in table.index], np.int64)
+    nothing = np.full(len(table.index), np.nan)
+
+    def former(who: str, part: str, coord: str) -> NDArray:
+        index = column.get((who, part, coord))
+        if index is None or not len(before.index):
+            return nothing
+        return np.where(at >= 0, before.values[at, index], np.nan)
+
+    columns: list[tuple[str, str, str]] = []
+    values: list[NDArray] = []
+    for i, (who, part, coord) in enumerate(table.columns):
+        if coord in ("x", "y", "likelihood"):
+            columns.append((who, part, coord))
+            values.append(table.values[:, i])
+        elif coord == "x_var":
+            for name, source in _FORMER:
+                columns.append((who, part, name))
+                values.append(former(who, part, source))
+            columns.append((who, part, "x_posterior_var"))
+            values.append(table.values[:, i])
+        else:
+            columns.append((who, part, "y_posterior_var"))
+            values.append(table.values[:, i])
+    data = np.stack(values, 1) if values else np.zeros((len(table.index), 0))
+    write_table(Table("ensemble-kalman_tracker", columns, table.index, data), path)
+    return lost_in_table(smoothed, style)
+
+
+_FORMER = (
+    ("x_ens_median", "x"),
+    ("y_ens_median", "y"),
+    ("x_ens_var", "x_var"),
+    ("y_ens_var", "y_var"),
+)
 
 
 def _individuals(

@@ -177,6 +177,9 @@ FORMATS: dict[str, Format] = {
 }
 
 
+_HOLD_SPREAD = ("sleap", "deeplabcut", "lightning-pose")
+
+
 def read_poses(
     path: str | os.PathLike[str],
     *,
@@ -277,7 +280,10 @@ def write_poses(
     options = {"target": place} if known.needs_target and place.is_file() else {}
     try:
         with (replace_folder if known.folder else replace_file)(place) as fresh:
-            return writer(poses, fresh, **options)
+            said = writer(poses, fresh, **options)
+        if poses.spread is not None and known.name not in _HOLD_SPREAD:
+            said = [*said, f"{known.title} holds no uncertainty of positions"]
+        return said
     except SemiMultiPoseError:
         raise
     except OSError as error:

@@ -24,6 +24,8 @@ from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibilit
 # a hidden keypoint with a position counts as occluded only in files that say so.
 OCCLUDED_KEY, OCCLUDED_MEANS = "occluded_keypoints", "not visible, complete, with a position"
 PROPAGATED = "propagated"
+# Dataset of our own beside the predicted points: their standard deviations along x and y, px.
+SPREAD = "pred_points_spread"
 UNNAMED = "unnamed video"  # SLEAP takes an empty name for images embedded in the labels file
 
 
@@ -58,6 +60,7 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
             for key in ("frames", "instances", "points", "pred_points")
         }
         propagated = _propagated(name, file)
+        spread = _spread(file, tables)
     if not skeletons:
         raise LabelsError(f"{path} holds no skeleton, so its points have no names")
     ours = OCCLUDED_KEY in provenance
@@ -68,6 +71,7 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
     xy, score, visible = _keypoints(
         tables, {i: where[n] for n, i in enumerate(used)}, len(skeleton), occlusion=ours
     )
+    spread = _spread_of_instances(spread, tables["instances"], len(skeleton)) if ours else None
     if format_id < 1.1:  # the centre of the top left pixel was (0.5, 0.5)
         xy -= 0.5
 
@@ -98,6 +102,7 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
         track=track[keep],
         visible=visible[order][keep],
         source=source[keep],
+        spread=None if spread is None else spread[order][keep],
         videos=[_video(v) for v in sleap_videos],
         track_names=tracks,
         empty_frames=looked_at,
@@ -134,6 +139,25 @@ def _keypoints(
             if kind == 1:
                 score[at] = block["score"]
     return xy, score, visible
+
+
+def _spread(file: Any, tables: dict[str, NDArray]) -> NDArray | None:
+    """Read the standard deviations [P, 2] of the predicted points, if the file has them."""
+    if SPREAD not in file:
+        return None
+    spread: NDArray = file[SPREAD][()]
+    return spread if spread.shape == (len(tables["pred_points"]), 2) else None
+
+
+def _spread_of_instances(spread: NDArray | None, instances: NDArray, k: int) -> NDArray | None:
+    """Spread them [M, K, 2] over the instances; files of ours have one skeleton."""
+    if spread is None:
+        return None
+    out = np.full((len(instances), k, 2), np.nan)
+    chosen = np.flatnonzero(instances["instance_type"] == 1)
+    first = instances["point_id_start"][chosen].astype(np.int64)
+    out[chosen] = spread[first[:, None] + np.arange(k)]
+    return out
 
 
 def _replaced(

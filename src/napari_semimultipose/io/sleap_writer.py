@@ -13,7 +13,13 @@ from sleap_io.io import slp
 from napari_semimultipose import __version__
 from napari_semimultipose.io import lost
 from napari_semimultipose.io.places import split_embedded
-from napari_semimultipose.io.sleap import OCCLUDED_KEY, OCCLUDED_MEANS, PROPAGATED, UNNAMED
+from napari_semimultipose.io.sleap import (
+    OCCLUDED_KEY,
+    OCCLUDED_MEANS,
+    PROPAGATED,
+    SPREAD,
+    UNNAMED,
+)
 from napari_semimultipose.io.tracks import all_track_names
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
@@ -52,7 +58,8 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
 
     Human instances become user instances, the others predicted ones; propagated ones get the
     category ``propagated``. In files with human labels, frames without an animal are negative.
-    Images embedded in `target`, the file that is to be replaced, are copied along.
+    Images embedded in `target`, the file that is to be replaced, are copied along. The spread of predicted
+    points is kept in a dataset that other programs pass over.
 
     Parameters
     ----------
@@ -131,6 +138,9 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
             negative = np.zeros(len(empty), [("video_id", "u4"), ("frame_idx", "u8")])
             negative["video_id"], negative["frame_idx"] = empty.T
             file.create_dataset("negative_frames", data=negative)
+        if "spread" in flat:
+            spread = flat["spread"][~human].reshape(-1, 2).astype(np.float32)
+            file.create_dataset(SPREAD, data=spread, compression="gzip", compression_opts=1)
         if len(propagated):
             links = np.zeros(len(propagated), _LINKS)
             links["owner_type"], links["owner_id"] = slp.OWNER_INSTANCE, propagated

@@ -1,7 +1,8 @@
 """The tables of DeepLabCut and Lightning Pose: CSV and HDF5 files with three or four header rows.
 
 A column has a scorer, an individual (multi-animal tables only), a body part and a coordinate
-(``x``, ``y`` or ``likelihood``); a row is an image, by its name, or a frame, by its number.
+(``x``, ``y``, ``likelihood``, or a variance or median as smoothers write them); a row is an image, by its
+name, or a frame, by its number.
 """
 
 from __future__ import annotations
@@ -14,15 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-import pandas as pd
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.poses import FloatArray
 
 _HEADERS = ("scorer", "individuals", "bodyparts", "coords")
 _KEY = "df_with_missing"
+SMOOTHED_COORDS = (
+    "x_ens_median",
+    "y_ens_median",
+    "x_ens_var",
+    "y_ens_var",
+    "x_posterior_var",
+    "y_posterior_var",
+)
+"""Columns of smoothed ensembles: median and variance of the members, variance that is left; px, px^2."""
+VARIANCES = (
+    ("x_posterior_var", "y_posterior_var"),
+    ("x_ens_var", "y_ens_var"),
+    ("x_var", "y_var"),
+)
+"""Columns of variances in px^2, the one that counts first."""
+_MISSING = ("", "na", "n/a", "<na>", "null", "none")
+_COORDS = {"x", "y", "likelihood", "x_var", "y_var", *SMOOTHED_COORDS}
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,8 @@ def is_table(path: Path) -> bool:
             with path.open(encoding="utf-8-sig", errors="replace") as file:
                 heads = {file.readline().split(",")[0].strip().lower() for _ in range(4)}
             return {"bodyparts", "coords"} <= heads
+        import h5py
+
         with h5py.File(path, "r") as h5:
             return _frame_group(h5) is not None
     except OSError:
@@ -118,29 +136,36 @@ def _read_csv(path: Path) -> Table:
     for number, line in enumerate(body, len(header) + 1):
         if line.count(",") >= len(coords) and '"' not in line:
             raise LabelsError(f"line {number} of {path} has more cells than the header")
-    frame = pd.DataFrame(columns=range(len(coords)))
-    if any(line.strip() for line in body):
-        frame = pd.read_csv(
-            io.StringIO("\n".join(body)),
-            header=None,
-            names=list(range(len(coords))),
-            index_col=False,
-            dtype=dict.fromkeys(range(lead), str),
-        )
-    columns, values = [], []
+    rows = list(csv.reader(line for line in body if line.strip()))
+    rows = [row + [""] * (len(coords) - len(row)) for row in rows]
+    columns, places = [], []
     for i in range(lead, len(coords)):
-        if coords[i] in ("x", "y", "likelihood"):
+        if coords[i] in _COORDS:
             individual = header["individuals"][i] if "individuals" in header else ""
             columns.append((individual, header["bodyparts"][i], coords[i]))
-            values.append(frame[i].to_numpy(np.float64))
-    names = ["/".join(row) for row in frame[list(range(lead))].fillna("").to_numpy().tolist()]
+            places.append(i)
+    try:  # nothing missing: several times as quick
+        values = np.array([[*map(float, row[lead:])] for row in rows], np.float64)
+        values = values.reshape(len(rows), -1)[:, [i - lead for i in places]]
+    except ValueError:
+        values = np.array([[_number(row[i]) for i in places] for row in rows], np.float64)
+    names = ["/".join(row[:lead]) for row in rows]
     scorers = header.get("scorer", [""])[lead:]
     return Table(
         scorers[0] if scorers else "",
         columns,
         _numbers(names) if lead == 1 else names,
-        np.stack(values, 1) if values else np.zeros((len(frame), 0)),
+        values.reshape(len(rows), len(columns)),
     )
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        if cell.strip().lower() in _MISSING:
+            return float("nan")
+        raise
 
 
 def _numbers(names: list[str]) -> list[str] | list[int]:
@@ -166,8 +191,14 @@ def _write_csv(table: Table, path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         for name, cells in rows:
             writer.writerow([name, *[""] * (lead - 1), *cells])
+        names = io.StringIO()
         for key, values in zip(keys, table.values.tolist(), strict=True):
-            writer.writerow([*key, *("" if v != v else repr(v) for v in values)])
+            # Numbers need no quotes, which the csv module would look for in each of them.
+            names.seek(0)
+            names.truncate()
+            csv.writer(names, lineterminator="").writerow(key)
+            cells = ["" if v != v else repr(v) for v in values]
+            file.write(f"{','.join([names.getvalue(), *cells])}\n")
 
 
 def _index_columns(table: Table) -> list[tuple[str, ...]]:
@@ -184,6 +215,8 @@ def _index_columns(table: Table) -> list[tuple[str, ...]]:
 
 
 def _read_hdf(path: Path) -> Table:
+    import h5py
+
     with h5py.File(path, "r") as file:
         group = _frame_group(file)
         if group is None:
@@ -194,7 +227,7 @@ def _read_hdf(path: Path) -> Table:
             names, index, values = _fixed_format(group)
     if not names or len(names[0]) not in (3, 4):
         raise LabelsError(f"the columns of {path} do not have three or four header rows")
-    kept = [i for i, name in enumerate(names) if name[-1] in ("x", "y", "likelihood")]
+    kept = [i for i, name in enumerate(names) if name[-1] in _COORDS]
     columns = [
         (names[i][1] if len(names[i]) == 4 else "", names[i][-2], names[i][-1]) for i in kept
     ]
@@ -203,6 +236,8 @@ def _read_hdf(path: Path) -> Table:
 
 def _frame_group(file: Any) -> Any:
     """Find the one group that is a pandas table."""
+    import h5py
+
     groups = [g for g in file.values() if isinstance(g, h5py.Group) and "pandas_type" in g.attrs]
     return groups[0] if len(groups) == 1 else None
 
@@ -265,6 +300,8 @@ def _plain(attribute: Any) -> Any:
 
 def _write_hdf(table: Table, path: Path) -> None:
     """Write pandas' fixed format, the one in which DeepLabCut itself writes its labels."""
+    import h5py
+
     keep = 0 if table.multi else 1
     columns = [(table.scorer, *column[keep:]) for column in table.columns]
     names = _HEADERS if table.multi else ("scorer", "bodyparts", "coords")
@@ -318,6 +355,8 @@ def _array(group: Any, name: str, values: Any) -> Any:
 
 def _attributes(place: Any, **values: str | None) -> None:
     """Write texts as PyTables does; it keeps None as the pickle ``N.``."""
+    import h5py
+
     for key, value in values.items():
         if value == "":
             place.attrs[key] = h5py.Empty("S1")

@@ -90,7 +90,9 @@ def with_empty_frames(poses: Poses) -> Poses:
         value = getattr(poses, name)
         wide[name] = np.zeros((len(every), *value.shape[1:]), value.dtype)
         wide[name][index] = value
-    return replace(poses, xy=xy, frame=every, video=np.zeros(len(every), np.int64), **wide)
+    return replace(
+        poses, xy=xy, frame=every, video=np.zeros(len(every), np.int64), spread=None, **wide
+    )
 
 
 def usual_step(poses: Poses) -> int:

@@ -22,6 +22,8 @@ INSTANCE_FIELDS: Mapping[str, float] = {
 }
 KEYPOINT_FIELDS = ("xy", "visible", "score")
 """Those of them that have an axis of keypoints."""
+# Only where poses came with a spread: that, and the positions that it belongs to.
+_SPREAD_FIELDS = ("spread", "spread_xy")
 
 _ROW_FIELDS = ("frame", "video")
 
@@ -165,6 +167,9 @@ class PoseStore:
         self.track_names: tuple[str, ...] = poses.track_names
         self._used = len(poses)
         self._arrays: dict[str, NDArray] = {name: getattr(poses, name).copy() for name in names}
+        if poses.spread is not None:
+            self._arrays["spread"] = poses.spread.copy()
+            self._arrays["spread_xy"] = poses.xy.copy()
         self._negative: BoolArray = np.logical_not(poses.present.any(1)).astype(np.bool_)
         self._rows: dict[tuple[int, int], int] = rows
 
@@ -242,9 +247,22 @@ class PoseStore:
         return Poses(
             self.skeleton,
             **{name: self._arrays[name][index] for name in (*INSTANCE_FIELDS, *_ROW_FIELDS)},
+            spread=self._spread(index),
             videos=self.videos,
             track_names=self.track_names,
         )
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether poses came with the spread of their positions."""
+        return "spread" in self._arrays
+
+    def _spread(self, index: IntArray) -> NDArray | None:
+        """Spread of keypoints that nobody has moved since."""
+        if not self.has_spread:
+            return None
+        same = self._arrays["xy"][index] == self._arrays["spread_xy"][index]
+        return np.where(same, self._arrays["spread"][index], np.nan)
 
     def sample(self, n: int) -> Poses:
         """Return about `n` rows with animals, evenly spread: enough to judge the size of animals."""
@@ -320,6 +338,15 @@ class PoseStore:
         for name, fill in INSTANCE_FIELDS.items():
             self._arrays[name][rows] = fill
             self._arrays[name][rows, :n] = getattr(poses, name)
+        if poses.spread is not None and not self.has_spread:
+            for name in _SPREAD_FIELDS:
+                self._arrays[name] = np.full_like(self._arrays["xy"], np.nan)
+        if self.has_spread:
+            for name in _SPREAD_FIELDS:
+                self._arrays[name][rows] = np.nan
+            if poses.spread is not None:
+                self._arrays["spread"][rows, :n] = poses.spread
+                self._arrays["spread_xy"][rows, :n] = poses.xy
         self._negative[rows] = ~poses.present.any(1)
         self.generation += bool((rows < used).any())
         self._tell(None)
@@ -342,6 +369,8 @@ class PoseStore:
             self._arrays[name] = _rearranged(
                 self._arrays[name], change.origin, INSTANCE_FIELDS[name]
             )
+        for name in _SPREAD_FIELDS if self.has_spread else ():
+            self._arrays[name] = _rearranged(self._arrays[name], change.origin, np.nan)
         self._tell(None)
 
     def add_video(self, video: Video) -> int:
@@ -374,15 +403,16 @@ class PoseStore:
 
     def _grow_rows(self, by: int) -> None:
         for name, array in self._arrays.items():
-            fill = INSTANCE_FIELDS.get(name, 0)
+            fill = np.nan if name in _SPREAD_FIELDS else INSTANCE_FIELDS.get(name, 0)
             self._arrays[name] = np.concatenate(
                 [array, np.full((by, *array.shape[1:]), fill, array.dtype)]
             )
         self._negative = np.concatenate([self._negative, np.zeros(by, np.bool_)])
 
     def _grow_slots(self, by: int) -> None:
-        for name, fill in INSTANCE_FIELDS.items():
-            array = self._arrays[name]
+        fills = dict(INSTANCE_FIELDS) | dict.fromkeys(_SPREAD_FIELDS, np.nan)
+        for name in [name for name in fills if name in self._arrays]:
+            array, fill = self._arrays[name], fills[name]
             shape = (array.shape[0], by, *array.shape[2:])
             self._arrays[name] = np.concatenate([array, np.full(shape, fill, array.dtype)], axis=1)
 

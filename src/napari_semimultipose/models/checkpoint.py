@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import ModelError
 from napari_semimultipose.io.atomic import replace_file
+from napari_semimultipose.models.ensemble import is_ensemble, member_folders
 from napari_semimultipose.poses import Skeleton
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def write_info(folder: Path, info: ModelInfo) -> None:
 def read_info(path: str | Path) -> ModelInfo:
     """Read the settings and the description of a model folder; loads no weights and no torch.
 
+    Of an ensemble those of its first member.
+
     Raises
     ------
     ModelError
@@ -93,6 +96,8 @@ def read_info(path: str | Path) -> ModelInfo:
     folder = Path(path)
     if not folder.is_dir():
         raise ModelError(f"there is no model folder {folder}")
+    if is_ensemble(folder):
+        folder = member_folders(folder)[0]
     if not is_model_folder(folder):
         raise ModelError(
             f"{folder} is no model folder: it lacks {CONFIG} or {DESCRIPTION}; "
@@ -130,7 +135,9 @@ def describe_model(path: str | Path) -> dict[str, Any]:
         If the folder is no model.
     """
     info = read_info(path)
+    members = member_folders(path) if is_ensemble(path) else [Path(path)]
     return {
+        "members": len(members),
         "keypoints": list(info.skeleton.keypoints),
         "preset": info.config.preset,
         "method": info.config.train.method,
@@ -139,7 +146,7 @@ def describe_model(path: str | Path) -> dict[str, Any]:
         "animal_size_px": info.animal_size_px,
         "iteration": info.iteration,
         "scores": dict(info.scores),
-        "trained": (Path(path) / WEIGHTS).is_file(),
+        "trained": (members[0] / WEIGHTS).is_file(),
     }
 
 
@@ -155,7 +162,7 @@ def save_weights(network: DirectPose, path: Path) -> None:
 
 
 def load_model(path: str | Path, *, last: bool = False) -> tuple[DirectPose, ModelInfo]:
-    """Load the network of a model folder, in evaluation mode on the CPU.
+    """Load the network of a model folder, in evaluation mode on the CPU; of an ensemble its first member.
 
     Parameters
     ----------
@@ -174,7 +181,7 @@ def load_model(path: str | Path, *, last: bool = False) -> tuple[DirectPose, Mod
 
     from napari_semimultipose.models.directpose import DirectPose
 
-    folder = Path(path)
+    folder = member_folders(path)[0] if is_ensemble(path) else Path(path)
     info = read_info(folder)
     file = folder / (LAST_WEIGHTS if last else WEIGHTS)
     if not file.is_file():

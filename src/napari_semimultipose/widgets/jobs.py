@@ -71,6 +71,8 @@ class TrainingJob:
         Labels on disk, and where their frames are.
     unlabeled : sequence of paths or Frames
         Further recordings.
+    members : int
+        Number of models; several become an ensemble in `out`.
     """
 
     out: Path
@@ -80,6 +82,7 @@ class TrainingJob:
     labels_file: Path | None = None
     frames_path: Path | None = None
     unlabeled: Sequence[Any] = ()
+    members: int = 1
 
 
 def training_events(job: TrainingJob, should_stop: ShouldStop) -> Iterator[Event]:
@@ -91,6 +94,24 @@ def training_events(job: TrainingJob, should_stop: ShouldStop) -> Iterator[Event
         When labels or frames cannot be read.
     """
     import_quietly("napari_semimultipose.training.loop")
+    from napari_semimultipose.models.ensemble import is_ensemble
+    from napari_semimultipose.training.ensemble import train_members
+
+    if job.members == 1 and not is_ensemble(job.out):
+        yield from _training_of_one(job, should_stop)
+        return
+    yield from train_members(
+        job.out,
+        max(job.members, 2),
+        job.config,
+        lambda out, config, resume: _training_of_one(
+            replace(job, out=out, config=config, resume=resume), should_stop
+        ),
+        should_stop,
+    )
+
+
+def _training_of_one(job: TrainingJob, should_stop: ShouldStop) -> Iterator[Event]:
     if job.labels_file is not None:
         yield from api.train(
             job.labels_file,
@@ -274,7 +295,8 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
     """
     # The layers of the result need the last two; napari would import them in the main thread.
     import_quietly("napari_semimultipose.inference.predict", "pandas", "scipy.spatial")
-    from napari_semimultipose.inference.predict import Predictor, predict_stream, video_of
+    from napari_semimultipose.inference.members import load_predictor, predict_stream
+    from napari_semimultipose.inference.predict import video_of
     from napari_semimultipose.recordings import open_for_prediction
 
     with ExitStack() as opened:
@@ -286,7 +308,7 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
                 "the command line, which predicts many"
             )
         recording = recordings[0]
-        predictor = Predictor.from_folder(job.model, job.config.predict)
+        predictor = load_predictor(job.model, job.config.predict)
         video = video_of(recording.frames)
         yield Ready(str(predictor.device), len(recording.indices), predictor.skeleton, video)
         time.sleep(LAYERS_S)

@@ -198,7 +198,7 @@ class TrainWidget(WorkWidget):
         out = self.settings.out.path()
         if out is None:
             raise ConfigError("choose a folder for the model")
-        if not resume and (out / "model.json").exists():
+        if not resume and any((out / name).exists() for name in ("model.json", "ensemble.json")):
             raise ConfigError(
                 f"{out} already holds a model: press Resume to go on with it, or choose another folder"
             )
@@ -214,6 +214,7 @@ class TrainWidget(WorkWidget):
                 labels_file=labels,
                 frames_path=self.sources.frames_path.path(),
                 unlabeled=self.sources.unlabeled.paths(),
+                members=self.settings.members.value(),
             )
         return TrainingJob(
             out,
@@ -221,6 +222,7 @@ class TrainWidget(WorkWidget):
             resume,
             recordings=self.sources.rows.snapshot(),
             unlabeled=self.sources.unlabeled.paths(),
+            members=self.settings.members.value(),
         )
 
     def stop(self) -> None:
@@ -325,7 +327,9 @@ class TrainWidget(WorkWidget):
     def _update_buttons(self) -> None:
         running, stopping = self.runner.running, self.runner.stopping
         out = self.settings.out.path()
-        resumable = out is not None and (out / "resume.pt").is_file()
+        resumable = out is not None and any(
+            (out / name).is_file() for name in ("resume.pt", "ensemble.json")
+        )
         self.start_button.setEnabled(not running)
         self.stop_button.setEnabled(running and not stopping)
         self.resume_button.setEnabled(not running and resumable)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSpinBox, QVBoxLayout, QWidget
 
 from napari_semimultipose.config import PRESETS, Config, TrainConfig
 from napari_semimultipose.widgets.choosers import PathField, devices, free_name
@@ -61,6 +61,8 @@ class TrainingSettings(QWidget):
         self.unit = ChoiceEditor({MINUTES: "minutes", STEPS: "steps"}, self)
         self.device = ChoiceEditor({name: name for name in devices()}, self)
         self.seed = editor_for(TrainConfig.model_fields["seed"], parent=self)
+        self.members = QSpinBox(self)
+        self.members.setRange(1, 50)
         self.out = PathField("folder", "Model folder", parent=self)
         self.advanced = AdvancedSettings(GROUPS, IN_MAIN_FORM, self)
         length = QWidget(self)
@@ -75,6 +77,12 @@ class TrainingSettings(QWidget):
             ("Train for", length, "Wall-clock time, or number of optimiser steps"),
             ("Device", self.device, DEVICE_HELP),
             ("Seed", self.seed, TrainConfig.model_fields["seed"].description or ""),
+            (
+                "Models",
+                self.members,
+                "Train several models one after the other, each with its own seed and validation frames: "
+                "Predict joins them, and their disagreement says how sure each position is",
+            ),
             ("Model folder", self.out, "Where the model is written; it can be copied and shared"),
         )
         layout = QVBoxLayout(self)

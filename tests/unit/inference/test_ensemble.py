@@ -1,0 +1,169 @@
+"""Fusing of members: medians, matching, and what is known of the spread."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.inference.ensemble import combine, fuse
+from napari_semimultipose.poses import Poses, Skeleton, Source
+
+SKELETON = Skeleton(("a", "b", "c"))
+BODY = np.array([[0, 0], [30, 0], [0, 30.0]])
+PLACES = np.array([[100, 100], [130, 110], [400, 300.0]])
+
+
+def members(
+    n: int = 5, frames: int = 4, seed: int = 0, jitter: float = 1.0
+) -> tuple[list[Poses], NDArray]:
+    """Three animals, two of them close, in an order that changes from member to member."""
+    rng = np.random.default_rng(seed)
+    truth = PLACES[None, :, None] + BODY + rng.normal(0, 5, (frames, 3, 1, 2))
+    out = []
+    for _ in range(n):
+        xy = truth + rng.normal(0, jitter, truth.shape)
+        order = np.stack([rng.permutation(3) for _ in range(frames)])
+        xy = np.take_along_axis(xy, order[:, :, None, None], 1)
+        out.append(
+            Poses(
+                SKELETON,
+                xy,
+                np.arange(frames),
+                score=rng.uniform(0.6, 0.9, (frames, 3, 3)),
+                instance_score=rng.uniform(0.6, 0.9, (frames, 3)),
+                source=np.full((frames, 3), Source.PREDICTED),
+            )
+        )
+    return out, truth
+
+
+def by_place(poses: Poses) -> NDArray:
+    """Poses [F, N, K, 2], from left to right in each frame."""
+    order = np.argsort(poses.xy[:, :, 0, 0], 1)
+    return np.take_along_axis(poses.xy, order[..., None, None], 1)
+
+
+def test_animals_are_matched_and_at_the_median() -> None:
+    parts, truth = members()
+    fused = fuse(parts)
+    assert (fused.present.sum(1) == 3).all()
+    expected = np.median([by_place(p) for p in parts], 0)
+    np.testing.assert_allclose(by_place(fused), expected)
+    assert np.abs(by_place(fused) - truth[:, np.argsort(truth[0, :, 0, 0])]).max() < 3
+    assert fused.spread is not None
+    assert np.isfinite(fused.spread).all()
+    assert (fused.track == -1).all()
+
+
+@given(st.permutations(range(5)), st.integers(0, 2**31))
+def test_order_of_members_and_of_instances_does_not_matter(order: list[int], seed: int) -> None:
+    parts, _ = members(seed=3)
+    fused = fuse(parts)
+    rng = np.random.default_rng(seed)
+    mixed = []
+    for i in order:
+        slots = rng.permutation(3)
+        part = parts[i]
+        mixed.append(
+            replace(
+                part,
+                xy=part.xy[:, slots],
+                score=part.score[:, slots],
+                visible=part.visible[:, slots],
+                instance_score=part.instance_score[:, slots],
+                track=part.track[:, slots],
+                source=part.source[:, slots],
+            )
+        )
+    np.testing.assert_allclose(by_place(fuse(mixed)), by_place(fused))
+
+
+def test_an_animal_of_two_of_five_members_goes_and_one_of_three_stays_unsure() -> None:
+    parts, _ = members()
+    keep = parts[0].xy[:, :, 0, 0] < 300
+
+    def without_far(poses: Poses) -> Poses:
+        return poses.keep(poses.xy[:, :, 0, 0] < 300)
+
+    assert keep.sum() == 8
+    two = fuse([*map(without_far, parts[:3]), *parts[3:]])
+    assert (two.present.sum(1) == 2).all()
+    three = fuse([*map(without_far, parts[:2]), *parts[2:]])
+    assert (three.present.sum(1) == 3).all()
+    far = three.xy[:, :, 0, 0] > 300
+    xy = np.stack([p.xy[:, :, :][p.xy[:, :, 0, 0] > 300] for p in parts[2:]])
+    assert three.spread is not None
+    np.testing.assert_allclose(three.spread[far], xy.std(0) * np.sqrt(5 / 3))
+    score = np.stack([p.score[p.xy[:, :, 0, 0] > 300] for p in parts[2:]]).sum(0) / 5
+    np.testing.assert_allclose(three.score[far], score)
+
+
+def test_one_animal_a_frame_needs_no_matching() -> None:
+    rng = np.random.default_rng(0)
+    xy = rng.uniform(0, 500, (4, 10, 3, 2))  # nothing alike
+    parts = [
+        Poses(
+            SKELETON,
+            m[:, None],
+            np.arange(10),
+            source=np.ones((10, 1), int),
+            track=np.zeros((10, 1), int),
+            track_names=("me",),
+        )
+        for m in xy
+    ]
+    fused = fuse(parts)
+    np.testing.assert_allclose(fused.xy[:, 0], np.median(xy, 0))
+    assert (fused.track == 0).all()
+    assert fused.track_names == ("me",)
+
+
+def test_the_farthest_of_many_members_does_not_widen_the_spread() -> None:
+    xy = np.array([[0, 0], [1, 0], [2, 0], [3, 0], [500, 0.0]])[:, None, None]
+    center, deviation, _ = combine(xy, np.ones((5, 1, 1)))
+    assert center[0, 0].tolist() == [2, 0]
+    assert deviation[0, 0, 0] == pytest.approx(np.std([0, 1, 2, 3]))
+    _, wide, _ = combine(xy, np.ones((5, 1, 1)), "variance")
+    assert wide[0, 0, 0] == pytest.approx(np.std([0, 1, 2, 3, 500]))
+
+
+def test_missing_keypoints() -> None:
+    xy = np.array([[10, 0], [20, 0], [np.nan, 0], [np.nan, 0]])[:, None, None]
+    center, deviation, score = combine(xy, np.ones((4, 1, 1)))
+    assert center[0, 0, 0] == 15
+    assert deviation[0, 0, 0] == pytest.approx(5 * np.sqrt(2))
+    assert score[0, 0] == 0.5
+    center, deviation, score = combine(xy[1:], np.ones((3, 1, 1)))
+    assert np.isnan(center).all()
+    assert np.isnan(deviation).all()
+    assert score[0, 0] == 0
+
+
+def test_members_of_different_files() -> None:
+    parts, _ = members(2)
+    other = replace(parts[1], skeleton=Skeleton(("a", "b", "d")))
+    with pytest.raises(LabelsError, match="prediction 2 has the keypoints a, b, d"):
+        fuse([parts[0], other])
+    with pytest.raises(LabelsError, match="no frame in common"):
+        fuse([parts[0], replace(parts[1], frame=parts[1].frame + 100)])
+    with pytest.raises(LabelsError, match="no predictions"):
+        fuse([])
+    assert fuse(parts[:1]) is parts[0]
+
+
+def test_keypoints_in_another_order() -> None:
+    parts, _ = members(2, jitter=0)
+    turned = replace(
+        parts[1],
+        skeleton=Skeleton(("c", "a", "b")),
+        xy=parts[1].xy[:, :, [2, 0, 1]],
+        score=parts[1].score[:, :, [2, 0, 1]],
+        visible=parts[1].visible[:, :, [2, 0, 1]],
+    )
+    np.testing.assert_allclose(by_place(fuse([parts[0], turned])), by_place(parts[0]))
