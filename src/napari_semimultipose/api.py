@@ -555,8 +555,11 @@ def check(
             else "one fold leaves no label to learn from: give two or more"
         )
     known = labels if isinstance(labels, Poses) else read_poses(labels)
-    given = predictions is None or isinstance(predictions, Poses)
-    seen = predictions if given else read_poses(predictions)
+    seen: Poses | None
+    if predictions is None or isinstance(predictions, Poses):
+        seen = predictions
+    else:
+        seen = read_poses(predictions)
     if folds:
         with ExitStack() as opened:
             sources = open_for_training(

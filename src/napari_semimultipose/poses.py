@@ -251,7 +251,7 @@ class Poses:
         dense arrays.
         """
         row, slot = np.nonzero(self.present)
-        names = ("xy", "score", "visible", "instance_score", "track", "source")
+        names: tuple[str, ...] = ("xy", "score", "visible", "instance_score", "track", "source")
         if self.spread is not None:
             names = (*names, "spread")
         return {
@@ -326,7 +326,9 @@ class Poses:
         if index.dtype == bool:
             index = np.flatnonzero(index)
         index = index.astype(np.int64).reshape(-1)
-        names = ("xy", "frame", "score", "instance_score", "track", "visible", "source", "video")
+        names: tuple[str, ...] = (
+            "xy", "frame", "score", "instance_score", "track", "visible", "source", "video",
+        )  # fmt: skip
         if self.spread is not None:
             names = (*names, "spread")
         return replace(self, **{name: getattr(self, name)[index] for name in names})

@@ -58,8 +58,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Multi-animal pose estimation that learns from labelled and unlabelled frames.",
 )
-for _command in (train, ensemble):
-    app.command(context_settings={"allow_extra_args": True})(_command)
+for _learning in (train, ensemble):
+    app.command(context_settings={"allow_extra_args": True})(_learning)
 for _command in (predict, suggest, check, track, smooth, evaluate, convert, demo, info):
     app.command()(_command)
 

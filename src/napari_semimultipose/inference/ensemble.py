@@ -110,7 +110,7 @@ def combine(
     mean_score : array [...]
     """
     members = len(xy)
-    there = np.isfinite(xy).all(-1)
+    there = np.asarray(np.isfinite(xy).all(-1))
     count = there.sum(0)
     enough = 2 * count >= members
     ordered = np.sort(np.where(there[..., None], xy, np.inf), axis=0)
@@ -152,7 +152,7 @@ class _Stack:
 
     @property
     def n_slots(self) -> int:
-        return self.present.shape[2]
+        return int(self.present.shape[2])
 
     @classmethod
     def of(cls, members: Sequence[Poses]) -> _Stack:

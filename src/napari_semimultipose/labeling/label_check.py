@@ -184,7 +184,7 @@ def _duplicates(table: _Labels) -> list[LabelProblem]:
             if common < min(2, xy.shape[1]):
                 continue
             # The one with fewer keypoints is the duplicate: it is the one that goes.
-            less, more = (i, j) if complete[i] < complete[j] else (j, i)
+            less, more = map(int, (i, j) if complete[i] < complete[j] else (j, i))
             doubt = 1 - 0.5 * float(away[a, b]) / limit
             problems.append(
                 table.problem(

@@ -66,7 +66,7 @@ class Camera:
         plane = distorted
         for _ in range(_UNDISTORT_STEPS):
             plane = plane + (distorted - self._distort(plane))
-        return plane
+        return np.asarray(plane)
 
     def _distort(self, plane: FloatArray) -> FloatArray:
         k1, k2, p1, p2, k3, k4, k5, k6 = self.distortion
@@ -161,7 +161,7 @@ def triangulate(
         NaN where fewer than two cameras see the point.
     """
     shape = pixels.shape[:-2]
-    seen = np.isfinite(pixels).all(-1)
+    seen = np.asarray(np.isfinite(pixels).all(-1))
     rows = []
     for v, camera in enumerate(cameras):
         focal = np.abs(camera.matrix[0, 0])

@@ -167,7 +167,7 @@ def _motion(points: FloatArray, adjacent: BoolArray) -> FloatArray:
         deviation = 1.4826 * np.nanmedian(np.abs(step), axis=0)
     usual = np.nanmax(deviation, axis=-1, keepdims=True, initial=1e-9)
     deviation = np.maximum(np.nan_to_num(deviation, nan=1e-9), 0.05 * usual)
-    return np.eye(3) * (deviation**2)[..., None]
+    return np.asarray(np.eye(3) * (deviation**2)[..., None])
 
 
 def _about(

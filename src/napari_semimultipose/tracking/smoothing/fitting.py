@@ -109,7 +109,7 @@ def _along(
         trial[:, which] = np.clip(trial[:, which] + offset, bounds.low, bounds.high)
         trials.append(trial)
     best = np.argmin([cost(trial) for trial in trials], axis=0)
-    return np.stack(trials)[best, np.arange(len(theta))]
+    return np.asarray(np.stack(trials)[best, np.arange(len(theta))])
 
 
 def _descend(

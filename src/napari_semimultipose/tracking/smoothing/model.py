@@ -130,7 +130,7 @@ class Observed:
         inverse = np.divide(1.0, moved, out=np.zeros_like(moved), where=self.step > 0)
         if self.shape is None:
             return inverse[:, None, None]
-        return inverse[:, None, None] * np.linalg.inv(self.shape)[self.group]
+        return np.asarray(inverse[:, None, None] * np.linalg.inv(self.shape)[self.group])
 
     def negative_log_likelihood(self, parameters: Parameters) -> FloatArray:
         """Minus the logarithm of the marginal likelihood of each group [G], up to a constant.
@@ -157,7 +157,7 @@ class Observed:
         if self.prior is not None:
             first = np.flatnonzero(~inside)
             row[first] += np.einsum("ti,tij,tj->t", mean[first], self.prior[first], mean[first])
-        return 0.5 * np.bincount(self.group, row, self.n_groups)
+        return np.asarray(0.5 * np.bincount(self.group, row, self.n_groups), np.float64)
 
     def smooth(self, parameters: Parameters) -> tuple[FloatArray, FloatArray]:
         """Posterior mean [T, n] and covariance [T, n, n] of the positions."""

@@ -71,7 +71,9 @@ def smooth_views(courses: Courses, views: IntArray, config: SmoothConfig) -> Est
     noise = noise_of(courses)
     y, v = flat_views(courses.xy, views), flat_views(noise.variance, views)
     geometry = learn_geometry(y, v, courses)
-    inside, first = walk_rows(np.isfinite(y).any(-1), courses.begins, config.max_gap_frames)
+    inside, first = walk_rows(
+        np.asarray(np.isfinite(y).any(-1)), courses.begins, config.max_gap_frames
+    )
     part, row = np.nonzero(inside.T)
     first = first.T[part, row]
     observed = Observed(

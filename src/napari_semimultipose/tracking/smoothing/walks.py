@@ -92,7 +92,7 @@ def covariance(precision: FloatArray, coupling: FloatArray, pivot: FloatArray) -
     factor = _cholesky(diagonal[::-1], _reversed_lower(lower))
     root = _diagonal_blocks(factor, n)
     backward = (root @ root.transpose(0, 2, 1))[::-1]
-    return np.linalg.inv(pivot + backward - diagonal)
+    return np.asarray(np.linalg.inv(pivot + backward - diagonal), np.float64)
 
 
 def predicted(
