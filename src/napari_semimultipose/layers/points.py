@@ -127,7 +127,7 @@ class PointTable:
 
         def named(code: NDArray, names: Mapping[Any, str]) -> pd.Categorical:
             values = np.array(list(names))
-            return pd.Categorical.fromcodes(
+            return pd.Categorical.from_codes(
                 np.searchsorted(values, code), categories=list(names.values())
             )
 
@@ -135,7 +135,7 @@ class PointTable:
             {
                 "frame": np.round(self.data[:, 0]).astype(np.int64),
                 "instance": self.slot,
-                "keypoint": pd.Categorical.fromcodes(self.keypoint, list(skeleton.keypoints)),
+                "keypoint": pd.Categorical.from_codes(self.keypoint, list(skeleton.keypoints)),
                 "visibility": named(self.visibility, VISIBILITIES),
                 "score": self.score,
                 "instance_score": self.instance_score,
