@@ -72,7 +72,9 @@ def folds_of(labels: Poses, folds: int) -> IntArray:
     rows = rows[np.lexsort((labels.frame[rows], labels.video[rows]))]
     blocks = min(len(rows), BLOCKS_PER_FOLD * folds)
     out = np.full(len(labels), -1, np.int64)
-    out[rows] = np.arange(len(rows)) * blocks // len(rows) % folds
+    # The longer blocks come first, so that every fold gets as many of them.
+    for block, part in enumerate(np.array_split(rows, blocks)):
+        out[part] = block % folds
     return out
 
 

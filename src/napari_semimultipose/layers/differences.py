@@ -59,4 +59,4 @@ def difference(
 def different(a: NDArray, b: NDArray, axes: int = 1) -> BoolArray:
     """Which elements of the first `axes` axes of two arrays differ; NaN is equal to NaN."""
     same = (a == b) | ((a != a) & (b != b))
-    return np.asarray(~same.reshape(*same.shape[:axes], -1).all(-1))
+    return np.asarray(~same.all(axis=tuple(range(axes, same.ndim))))

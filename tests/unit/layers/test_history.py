@@ -195,10 +195,10 @@ def test_a_click_takes_little_memory_however_many_labels_there_are():
 def test_memory_has_a_limit_but_the_last_step_stays():
     store, _ = make(n_frames=100)
     history = History(store, limit_bytes=20_000)
-    for _ in range(5):
+    for turn in range(5):
         rows, slots = np.nonzero(store.present())
         everything = np.repeat(rows, 3), np.repeat(slots, 3), np.tile([0, 1, 2], len(rows))
-        edits.move_keypoints(store, *everything, np.random.default_rng(0).normal(size=(600, 2)))
+        edits.move_keypoints(store, *everything, np.random.default_rng(turn).normal(size=(600, 2)))
         edits.move_keypoints(store, [0], [0], [0], [[5, 5]])
         edits.move_keypoints(store, [0], [0], [0], [[6, 5]])
     assert 0 < len(history) < 10
