@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tables import Results, markdown, mean_and_error
 
 from napari_semimultipose import api
 from napari_semimultipose.config import Config, EvaluateConfig
@@ -53,17 +54,17 @@ ARMS: dict[str, dict[str, object]] = {
 }
 COMBINED = ("ensemble", "ensemble+smoother")
 COLUMNS = {
-    "mean_px": "mean px",
-    "median_px": "median px",
-    "p95_px": "95th px",
-    "ap": "AP .05",
-    "temporal_px": "temporal norm px",
-    "pose_px": "pose error",
-    "view_px": "view error px",
-    "implausible": "implausible",
-    "switches": "switches",
-    "ece": "calibration error",
-    "steps": "steps",
+    "mean_px": ("mean px", 2),
+    "median_px": ("median px", 2),
+    "p95_px": ("95th px", 1),
+    "ap": ("AP .05", 3),
+    "temporal_px": ("temporal norm px", 2),
+    "pose_px": ("pose error", 3),
+    "view_px": ("view error px", 2),
+    "implausible": ("implausible", 3),
+    "switches": ("switches", 1),
+    "ece": ("calibration error", 3),
+    "steps": ("steps", 0),
 }
 
 
@@ -253,33 +254,27 @@ def combined(task: Task, arm: str, models: list[Path], folder: Path,
     return scores(task, *found)
 
 
-def table(results: dict[str, dict[str, float]]) -> str:
+def table(results: Results) -> str:
     """Markdown: mean and standard error over the seeds; differences to ``supervised`` are paired by seed."""
     groups: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for key, values in results.items():
         task, arm, seed = key.split("/")
         groups.setdefault((task, arm), {})[seed] = values
-    lines = ["| task | arm | seeds | " + " | ".join(COLUMNS.values()) + " | mean px, paired |"]
-    lines.append("|" + " --- |" * (4 + len(COLUMNS)))
-    for (task, arm), runs in groups.items():
-        cells = []
-        for name in COLUMNS:
-            column = np.array([r[name] for r in runs.values() if name in r])
-            text = f"{column.mean():.{0 if name == 'steps' else 3 if name in ('ap', 'pose_px', 'implausible') else 2}f}" if column.size else "-"  # fmt: skip
-            if column.size > 1 and name != "steps":
-                text += f" ± {column.std(ddof=1) / column.size**0.5:.2f}"
-            cells.append(text)
+    rows: list[list[object]] = []
+    for (task, arm), runs in sorted(groups.items(), key=lambda item: item[0][0]):
+        cells: list[object] = [task, arm, len(runs)]
+        for name, (_, digits) in COLUMNS.items():
+            column = [r[name] for r in runs.values() if name in r]
+            cells.append(mean_and_error(column, digits) if column else "-")
         base = groups.get((task, "supervised"), {})
-        key = "mean_px" if not task.startswith("flies") else "median_px"
-        both = [s for s in runs if s in base and key in runs[s]]
-        paired = "-"
-        if arm != "supervised" and both:
-            d = np.array([runs[s][key] - base[s][key] for s in both])
-            paired = f"{d.mean():+.2f}"
-            if len(d) > 1:
-                paired += f" ± {d.std(ddof=1) / len(d) ** 0.5:.2f}"
-        lines.append(f"| {task} | {arm} | {len(runs)} | " + " | ".join(cells) + f" | {paired} |")
-    return "\n".join(lines) + "\n"
+        key = "median_px" if task.startswith("flies") else "mean_px"
+        paired = [
+            r[key] - base[s][key] for s, r in runs.items() if s in base and arm != "supervised"
+        ]
+        cells.append(mean_and_error(paired, 2) if paired else "-")
+        rows.append(cells)
+    header = ["task", "arm", "seeds", *(title for title, _ in COLUMNS.values())]
+    return markdown([*header, "mean (flies: median) px against supervised"], rows)
 
 
 def main() -> None:
@@ -295,9 +290,7 @@ def main() -> None:
     parser.add_argument("--ensemble-command", default="")
     parser.add_argument("--smooth-command", default="")
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    store = given.out / "video_losses.json"
-    results: dict[str, dict[str, float]] = json.loads(store.read_text()) if store.is_file() else {}
+    results = Results(given.out, "video_losses")
     length: dict[str, object] = {"train.minutes": given.minutes, "train.iterations": 0}
     if given.iterations:
         length = {"train.minutes": 0, "train.iterations": given.iterations}
@@ -323,9 +316,8 @@ def main() -> None:
                     found = scores(made, *predictions(made, model))
                     found["steps"] = json.loads((model / "model.json").read_text())["iteration"]
                 found["seconds"] = round(time.monotonic() - started, 1)
-                results[key] = found
-                store.write_text(json.dumps(results, indent=1))
-                (given.out / "video_losses.md").write_text(table(results))
+                results.add(key, found)
+                results.write_markdown(table(results))
                 print(f"  {found}", flush=True)
     print(table(results))
 
