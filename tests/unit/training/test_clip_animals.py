@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from napari_semimultipose.training.clip_animals import associate
+import numpy as np
+import torch
+
+from napari_semimultipose.data.clips import Clip
+from napari_semimultipose.models.directpose import LevelOutput, Output
+from napari_semimultipose.training.clip_animals import associate, clip_poses
+from napari_semimultipose.training.events import Done, Notice, Step
+from napari_semimultipose.training.loop import train
+
+if TYPE_CHECKING:
+    from conftest import Job
 
 SHAPE = np.array([[0, 0], [10, 0], [20, 0], [30, 0], [10, 8], [10, -8]], float)
 
@@ -52,3 +62,51 @@ def test_births_and_deaths_have_no_pair() -> None:
 def test_doubtful_pairs_are_not_made() -> None:
     # One animal, and two equally good candidates on top of each other.
     assert pairs(SHAPE[None], np.stack([at(0, 1), at(0, -1)])) == set()
+
+
+SIDE, STRIDE = 64, 8
+
+
+def said(poses: torch.Tensor) -> Output:
+    """Return what a network would say that sees animals [T, N, 2, 2] for sure."""
+    t, n = poses.shape[:2]
+    cells = SIDE // STRIDE
+    cls = torch.full((t, 1, cells, cells), -7.0)
+    offsets = torch.zeros((t, 2, 2, cells, cells))
+    heat = torch.full((t, 2, SIDE // 4, SIDE // 4), -7.0)
+    for f in range(t):
+        for i in range(n):
+            x, y = (poses[f, i].mean(0) / STRIDE).long().tolist()
+            cls[f, 0, y, x] = 3.0
+            place = torch.tensor([x, y]) * STRIDE + STRIDE // 2
+            offsets[f, :, :, y, x] = (poses[f, i] - place) / STRIDE
+            for k, (u, v) in enumerate((poses[f, i] / 4).long().tolist()):
+                heat[f, k, max(v - 1, 0) : v + 2, max(u - 1, 0) : u + 2] = 3.0
+    level = LevelOutput(STRIDE, cls, torch.full_like(cls, 3.0), offsets.requires_grad_(), offsets)
+    return Output([level], heat, 4)
+
+
+def test_animals_of_a_clip_are_paired_in_px_of_the_frame() -> None:
+    pair = torch.tensor([[[10.0, 12], [24, 12]], [[40, 50], [54, 50]]])
+    poses = pair + torch.arange(4.0)[:, None, None, None] * torch.tensor([1.0, 0.0])
+    to_frame = torch.tensor([[2.0, 0, 5], [0, 2, 7]])
+    output = said(poses)
+    found = clip_poses(output, Clip(torch.zeros(4, 3, SIDE, SIDE), to_frame), 0.05)
+    assert found.xy.shape == (8, 2, 2)
+    assert len(found.pairs) == 6
+    way = (found.xy[found.pairs[:, 1]] - found.xy[found.pairs[:, 0]]).norm(dim=-1)
+    assert torch.allclose(way, torch.full((6, 2), 2.0), atol=1e-3)
+    assert torch.allclose(found.size, torch.full((8,), 28.0), atol=1e-3)
+    assert not found.size.requires_grad
+    (gradient,) = torch.autograd.grad(found.xy.sum(), output.levels[0].offsets)
+    assert gradient.abs().sum() > 0
+
+
+def test_training_of_several_animals_takes_clips(job: Job) -> None:
+    settings = ("train.method=directpose", "video.losses=[temporal, pca]", "video.start=0")
+    events = list(train(**job.arguments(*settings, "video.every=1", "video.clip_frames=3")))
+    assert isinstance(events[-1], Done), events[-1]
+    names = {name for e in events if isinstance(e, Step) for name in e.losses}
+    assert "clip_animals" in names
+    notes = [e.message for e in events if isinstance(e, Notice)]
+    assert any("at least three keypoints" in note for note in notes)
