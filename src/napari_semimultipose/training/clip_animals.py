@@ -87,11 +87,10 @@ def clip_poses(output: Output, clip: Clip, least: float) -> ClipPoses:
     found = suppress(candidates(output, _SCORE, peaks=True), "oks", 0.5)
     found = found.select(found.score >= _SCORE)
     side = clip.images.shape[-1]
-    with torch.no_grad():
-        inside = ((found.xy > -0.5) & (found.xy < side - 0.5)).all(-1)
-        found = found.select(inside.float().mean(1) >= 1 - _CUT)
-        inside = ((found.xy > -0.5) & (found.xy < side - 0.5)).all(-1)
-        confidence = torch.where(inside, sample_heat(output, found), 0.0)
+    inside = ((found.xy > -0.5) & (found.xy < side - 0.5)).all(-1)
+    whole = inside.float().mean(1) >= 1 - _CUT
+    found, inside = found.select(whole), inside[whole]
+    confidence = torch.where(inside, sample_heat(output, found), 0.0).detach()
     xy = clip.undo(found.xy)
     size = animal_sizes(xy.detach(), confidence >= least)
     points, sure = xy.detach().double().cpu().numpy(), (confidence >= least).cpu().numpy()

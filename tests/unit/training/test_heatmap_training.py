@@ -131,6 +131,7 @@ def test_losses_on_video_act_once_they_are_weighed(tmp_path: Path) -> None:
     assert {"heatmap", "temporal", "pca", "temporal_active", "pca_active"} <= names
     state = torch.load(tmp_path / "m" / "resume.pt", weights_only=True)["video"]
     assert len(state["epsilon"]) == 3
+    assert state["weights"]["pca"] > 0
     resumed = run(tmp_path / "m", *changes[:1], "train.iterations=34", resume=True)
     assert isinstance(resumed[-1], Done), resumed[-1]
 
