@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,3 +88,32 @@ def _mirrored_names(name: str) -> Iterable[str]:
             yield name.replace(left, right)
     for m in re.finditer(r"L(?![A-Z])|(?<![A-Za-z])l(?![A-Za-z])|L(?=[A-Z][A-Za-z]*$)", name):
         yield name[: m.start()] + ("R" if m.group() == "L" else "r") + name[m.end() :]
+
+
+_VIEW = re.compile(
+    r"(top|bot|bottom|side|front|back|rear|mirror\d*|cam\d+|camera\d+|view\d+)$", re.I
+)
+
+
+def views_in_names(keypoints: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Find keypoints that are one body part seen in several views, by the endings of their names.
+
+    ``nose_top`` and ``nose_bot`` are the same body part in two views (mirrors in one picture).
+
+    Returns
+    -------
+    tuple of tuples of str
+        The keypoints of each view, in the same order of body parts; empty without at least two
+        views that share two body parts.
+    """
+    places: dict[str, dict[str, str]] = {}
+    for name in keypoints:
+        part, _, view = name.rpartition("_")
+        if part and _VIEW.fullmatch(view):
+            places.setdefault(view.lower(), {})[part] = name
+    if len(places) < 2:
+        return ()
+    common = [p for p in next(iter(places.values())) if all(p in v for v in places.values())]
+    if len(common) < 2:
+        return ()
+    return tuple(tuple(names[p] for p in common) for names in places.values())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,7 +23,11 @@ def train(
     context: typer.Context,
     labels: Annotated[
         Path,
-        typer.Argument(metavar="LABELS", help="Labels file, or a folder of a DeepLabCut project."),
+        typer.Argument(
+            metavar="LABELS",
+            help="Labels file, a folder of a DeepLabCut project, or the config.yaml of a Lightning Pose "
+            "project, whose labels, videos and settings are used.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
     frames: Annotated[
@@ -55,12 +59,27 @@ def train(
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="default, paper or authors_code; see docs/presets.md.")
+        str | None,
+        typer.Option(help="default, paper, authors_code or lightning_pose; see docs/presets.md."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="directpose (any number of animals) or heatmap (one animal a frame); by default "
+            "heatmap where no labelled frame has more than one animal."
+        ),
     ] = None,
     method: Annotated[
         str | None,
         typer.Option(
-            help="directpose, labeled or semimultipose (also learns from unlabelled frames)."
+            help="How directpose learns: directpose, labeled or semimultipose (also learns from unlabelled frames)."
+        ),
+    ] = None,
+    losses: Annotated[
+        str | None,
+        typer.Option(
+            help="Losses on frames without labels, with commas between: temporal, pca, multiview. They "
+            "need videos, of the labels or --unlabeled.",
         ),
     ] = None,
     minutes: Annotated[
@@ -85,14 +104,31 @@ def train(
     # The option takes one value; further ones arrive as surplus arguments: --unlabeled *.mp4
     if context.args and not unlabeled:
         raise typer.BadParameter(f"unexpected: {' '.join(context.args)}")
-    config = _config(out, preset, method, minutes, iterations, seed, device, settings, resume)
+    named: dict[str, Any] = {"model.kind": model, "train.method": method, "train.seed": seed}
+    if method is not None and model is None:
+        named["model.kind"] = "directpose"  # the methods are its own
+    if losses is not None:
+        named["video.losses"] = [name.strip() for name in losses.split(",") if name.strip()]
+    free: list[Any] = [*(unlabeled or ()), *context.args]
+    base: Mapping[str, Any] = {}
+    notes: Sequence[str] = ()
+    if labels.suffix.lower() in (".yaml", ".yml"):
+        from napari_semimultipose.io.lightning_pose import read_project
+
+        project = read_project(labels)
+        labels, frames = project.labels, frames or project.frames
+        free = free or list(project.videos)
+        base, notes = project.settings, project.notes
+    config = _config(out, preset, base, named, minutes, iterations, device, settings, resume)
     with progress("training") as display, stop_on_signal() as stop:
+        for note in notes:
+            display.note(note)
         follow(
             api.train(
                 labels,
                 out,
                 frames=frames,
-                unlabeled=[*(unlabeled or ()), *context.args],
+                unlabeled=free,
                 labeled_list=labeled_list,
                 exclude_list=exclude_list,
                 config=config,
@@ -107,10 +143,10 @@ def train(
 def _config(
     out: Path,
     preset: str | None,
-    method: str | None,
+    base: Mapping[str, Any],
+    named: Mapping[str, Any],
     minutes: float | None,
     iterations: int | None,
-    seed: int | None,
     device: str | None,
     settings: list[str] | None,
     resume: bool,
@@ -121,19 +157,22 @@ def _config(
 
     if minutes is not None and iterations is not None:
         raise typer.BadParameter("give either --minutes or --iterations")
-    if resume and any(given is not None for given in (preset, method, seed, settings)):
+    if resume and any(given is not None for given in (preset, settings, *named.values())):
         raise typer.BadParameter(
             "--resume goes on with the settings of the run; only --minutes, --iterations and --device "
             "can be given anew"
         )
-    config = read_info(out).config if resume else Config.from_preset(preset or "default")
-    chosen: dict[str, str | float] = {}
+    if resume:
+        config = read_info(out).config
+    else:
+        config = Config.from_preset(preset or "default").with_settings(base)
+    chosen: dict[str, Any] = {}
     if minutes is not None:
         chosen |= {"train.minutes": minutes, "train.iterations": 0}
     if iterations is not None:
         chosen |= {"train.minutes": 0, "train.iterations": iterations}
-    named = {"train.method": method, "train.seed": seed, "train.device": device}
-    chosen |= {key: value for key, value in named.items() if value is not None}
+    given = {**named, "train.device": device}
+    chosen |= {key: value for key, value in given.items() if value is not None}
     return config.with_settings(chosen).with_settings(settings or [])
 
 
@@ -190,5 +229,6 @@ def _started(event: e.Started) -> str:
     again = f", from iteration {event.iteration}" if event.iteration else ""
     return (
         f"training on {event.device} for {length}{again}: {event.n_labeled} labelled frames, "
-        f"{event.n_validation} for validation, {event.n_unlabeled} unlabelled; scale {event.scale:.2f}"
+        f"{event.n_validation} for validation, {event.n_unlabeled} unlabelled"
+        + (f"; scale {event.scale:.2f}" if event.scale else "; whole frames")
     )

@@ -28,7 +28,9 @@ from napari_semimultipose.config.learning import (
     TrainConfig,
 )
 from napari_semimultipose.config.presets import PRESETS
+from napari_semimultipose.config.single import HeatmapConfig
 from napari_semimultipose.config.smoothing import SmoothConfig
+from napari_semimultipose.config.video import VideoConfig
 from napari_semimultipose.errors import ConfigError
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "EvaluateConfig",
+    "HeatmapConfig",
     "LossConfig",
     "ModelConfig",
     "PredictConfig",
@@ -45,6 +48,7 @@ __all__ = [
     "SmoothConfig",
     "TrackConfig",
     "TrainConfig",
+    "VideoConfig",
 ]
 
 
@@ -55,9 +59,11 @@ class Config(Settings):
         "default", description="Name of the preset that these settings started from"
     )
     model: ModelConfig = ModelConfig()
+    heatmap: HeatmapConfig = HeatmapConfig()
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
+    video: VideoConfig = VideoConfig()
     train: TrainConfig = TrainConfig()
     predict: PredictConfig = PredictConfig()
     track: TrackConfig = TrackConfig()

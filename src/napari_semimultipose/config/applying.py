@@ -154,7 +154,7 @@ class PredictConfig(Settings):
     turns: Literal[1, 2, 4] = Field(
         1,
         description="Average over copies of the picture turned by half (2) or quarters (4): more exact, "
-        "and so many times slower; for models that were trained with free rotation",
+        "and so many times slower; for models of several animals that were trained with free rotation",
     )
     refine_cells: Annotated[float, Field(ge=0)] = Field(
         6.0,

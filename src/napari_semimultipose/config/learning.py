@@ -10,16 +10,27 @@ from napari_semimultipose.config.base import Fraction, PositiveInt, Settings
 
 
 class ModelConfig(Settings):
-    """The DirectPose network."""
+    """The network: DirectPose for several animals, or heat maps for one animal (see `HeatmapConfig`)."""
 
+    kind: Literal["auto", "directpose", "heatmap"] = Field(
+        "auto",
+        title="Animals",
+        description="'directpose': any number of animals; 'heatmap': one animal a frame, a heat map for "
+        "each keypoint; 'auto': 'heatmap' when no labelled frame has more than one animal",
+    )
     backbone: Literal[
         "resnet18",
         "resnet34",
         "resnet50",
+        "resnet101",
         "regnet_x_400mf",
         "regnet_y_400mf",
+        "mobilenet_v3_small",
         "mobilenet_v3_large",
         "efficientnet_b0",
+        "efficientnet_b1",
+        "efficientnet_b2",
+        "swin_t",
     ] = Field("regnet_x_400mf", description="Image network from torchvision")
     pretrained: bool = Field(
         False, description="Start from ImageNet weights (downloaded once) instead of random ones"

@@ -6,6 +6,7 @@ from typing import Any
 
 _PAPER: dict[str, dict[str, Any]] = {
     "model": {
+        "kind": "directpose",
         "backbone": "resnet50",
         "pretrained": True,
         "norm": "bn",
@@ -87,8 +88,30 @@ _AUTHORS_CODE["loss"] |= {
 }
 _AUTHORS_CODE["train"] |= {"schedule": "poly"}
 
+_LIGHTNING_POSE: dict[str, dict[str, Any]] = {
+    "model": {"kind": "heatmap", "backbone": "resnet50", "pretrained": True},
+    "heatmap": {
+        "head": "deconvolution",
+        "loss": "mse",
+        "posture": "fixed",
+        "rotate_deg": 25,
+        "batch": 16,
+    },
+    "train": {
+        "minutes": 0,
+        "iterations": 3000,
+        "precision": "32",
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "backbone_lr": 0.3,
+        "weight_decay": 0,
+        "ema": 0,
+    },
+}
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "default": {},
     "paper": _PAPER,
     "authors_code": _AUTHORS_CODE,
+    "lightning_pose": _LIGHTNING_POSE,
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,8 @@ import torch
 from torch import Tensor
 
 from napari_semimultipose.config import AugmentConfig, DataConfig
+from napari_semimultipose.data.batch import Batch, BatchSize
+from napari_semimultipose.data.clips import ClipMaker
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.paste import LabeledView, paste
 from napari_semimultipose.data.pseudo import PseudoPoses, PseudoView, pseudo_view
@@ -33,72 +34,6 @@ from napari_semimultipose.data.views import (
 from napari_semimultipose.models.geometry import scale_points
 
 
-@dataclass
-class Batch:
-    """Views of L labelled and U unlabelled frames.
-
-    Attributes
-    ----------
-    images : Tensor [L + U, 3, S, S]
-        Labelled views first; 0..1.
-    keypoints : list of L Tensors [I, K, 2]
-        Labels in px of the view; also those outside it.
-    labeled : list of L Tensors [I, K] of bool
-        Which keypoints have a label.
-    visible : list of L Tensors [I, K] of bool
-        Which have a label inside the view.
-    plain : Tensor [U, 3, S, S] or None
-        The unlabelled views unaltered, for a teacher.
-    to_view : Tensor [U, 2, 3]
-        Affine maps from the plain to the altered unlabelled views.
-    pseudo : list of U PseudoView, or empty
-        Pseudo labels of the unlabelled views, where they were made on whole frames.
-    """
-
-    images: Tensor
-    keypoints: list[Tensor]
-    labeled: list[Tensor]
-    visible: list[Tensor]
-    plain: Tensor | None = None
-    to_view: Tensor = field(default_factory=lambda: torch.zeros(0, 2, 3))
-    pseudo: list[PseudoView] = field(default_factory=list)
-
-    @property
-    def n_labeled(self) -> int:
-        """Number L of labelled views."""
-        return len(self.keypoints)
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on another device."""
-
-        def move(x: Tensor) -> Tensor:
-            return x.to(device, non_blocking=True)
-
-        return Batch(
-            move(self.images),
-            [move(x) for x in self.keypoints],
-            [move(x) for x in self.labeled],
-            [move(x) for x in self.visible],
-            None if self.plain is None else move(self.plain),
-            move(self.to_view),
-            [one.to(device) for one in self.pseudo],
-        )
-
-
-@dataclass(frozen=True)
-class BatchSize:
-    """Labelled and unlabelled views of a step."""
-
-    labeled: int
-    unlabeled: int
-
-    def halved(self) -> BatchSize | None:
-        """Half of it, or None when nothing is left to halve."""
-        if self.labeled + self.unlabeled <= 2 and self.labeled <= 1:
-            return None
-        return BatchSize(max(1, self.labeled // 2), -(-self.unlabeled // 2))
-
-
 class BatchMaker:
     """Makes the batch of an iteration.
 
@@ -108,6 +43,8 @@ class BatchMaker:
     config : DataConfig
     augment : AugmentConfig
     seed : int
+    clip_every : int
+        Every so many batches have a clip, if clips are asked for.
 
     Attributes
     ----------
@@ -116,8 +53,14 @@ class BatchMaker:
     """
 
     def __init__(
-        self, data: TrainingData, config: DataConfig, augment: AugmentConfig, seed: int
+        self,
+        data: TrainingData,
+        config: DataConfig,
+        augment: AugmentConfig,
+        seed: int,
+        clip_every: int = 1,
     ) -> None:
+        self.clip_every = clip_every
         self.data = data
         self.config = config
         self.augment = augment
@@ -126,6 +69,25 @@ class BatchMaker:
         self.scaled = ScaledFrames(data.scale or 1.0, config.cache_mb)
         self._places = self._animal_places(data)
         self.pseudo: Mapping[Hashable, PseudoPoses] = {}
+        self.clips = ClipMaker(
+            data.footage, lambda ref: self.scaled(ref), self._clip_view, self.side, augment, seed
+        )
+
+    @property
+    def side(self) -> int:
+        """Side of the views, px."""
+        return self.config.crop_px
+
+    def _clip_view(self, size: tuple[int, int], rng: np.random.Generator) -> Affine:
+        """Random map for a clip, around a place where animals were labelled; never mirrored."""
+        place = rng.uniform(0, 1, 2)
+        if len(self._places):
+            place = self._places[int(rng.integers(len(self._places)))]
+        center = np.clip(place, 0, 1) * [size[1] - 1, size[0] - 1]
+        middle = (self.side - 1) / 2
+        angle = rng.uniform(-self.augment.rotate_deg, self.augment.rotate_deg)
+        zoom = self._zoom(size, rng)
+        return affine_about(center, (middle, middle), angle_deg=angle, zoom=zoom)
 
     @staticmethod
     def _animal_places(data: TrainingData) -> np.ndarray:
@@ -174,7 +136,17 @@ class BatchMaker:
             if free
             else torch.zeros(0, 2, 3),
             [f[3] for f in free if f[3] is not None],
+            self.clips(iteration, size.clip) if self._has_clip(iteration, size) else None,
         )
+
+    def _has_clip(self, iteration: int, size: BatchSize) -> bool:
+        return size.clip > 0 and iteration % self.clip_every == 0
+
+    def reads(self, iteration: int, size: BatchSize) -> list[FrameRef]:
+        """Return all frames that the batch of an iteration reads."""
+        labeled, unlabeled = self.refs(iteration, size)
+        clip = self.clips.refs(iteration, size.clip) if self._has_clip(iteration, size) else []
+        return [*labeled, *unlabeled, *clip]
 
     def refs(self, iteration: int, size: BatchSize) -> tuple[list[FrameRef], list[FrameRef]]:
         """Return the labelled and unlabelled frames of an iteration."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,13 +66,13 @@ class ScaledFrames:
 
     Parameters
     ----------
-    scale : float
-        Scale of the frames.
+    scale : float or callable
+        Scale of the frames, or what gives it from the height and width of a frame.
     limit_mb : float
         Memory for kept frames, MB.
     """
 
-    def __init__(self, scale: float, limit_mb: float) -> None:
+    def __init__(self, scale: float | Callable[[int, int], float], limit_mb: float) -> None:
         self.scale = scale
         self._limit = limit_mb * 1e6
         self._held = 0.0
@@ -86,7 +86,9 @@ class ScaledFrames:
             if image is not None:
                 self._kept.move_to_end(ref.key)
                 return image
-        image = to_tensor(ref.frames[ref.index], self.scale)
+        frame = ref.frames[ref.index]
+        scale = self.scale(*frame.shape[:2]) if callable(self.scale) else self.scale
+        image = to_tensor(frame, scale)
         with self._lock:
             if ref.key not in self._kept:
                 self._kept[ref.key] = image

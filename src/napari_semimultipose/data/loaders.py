@@ -10,7 +10,8 @@ from typing import Generic, Self, TypeVar
 
 import torch
 
-from napari_semimultipose.data.batches import Batch, BatchMaker, BatchSize
+from napari_semimultipose.data.batch import Batch, BatchSize
+from napari_semimultipose.data.batches import BatchMaker
 
 _AHEAD = 3
 
@@ -110,9 +111,8 @@ class OnDemand(_Ahead[None]):
 
     def _read(self, iteration: int) -> None:
         maker, size, _ = self._args
-        for refs in maker.refs(iteration, size):
-            for ref in refs:
-                maker.scaled(ref)
+        for ref in maker.reads(iteration, size):
+            maker.scaled(ref)
 
     def get(self) -> Batch:
         """Return the next batch; see `Prefetcher.get`."""

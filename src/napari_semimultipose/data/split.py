@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semimultipose.config import DataConfig
+from napari_semimultipose.data.clips import Footage, footage_of
 from napari_semimultipose.data.frames import FrameRef, spread_evenly
 from napari_semimultipose.errors import LabelsError, TrainingError
 from napari_semimultipose.poses import Poses, Source
@@ -30,6 +31,8 @@ class TrainingData:
         Scale at which the network sees the frames; 0: by the shorter side (`DataConfig.short_px`).
     notes : tuple of str
         What the user should know about the labels.
+    footage : tuple of Footage
+        The recordings whose frames follow each other.
     """
 
     poses: Poses
@@ -38,6 +41,7 @@ class TrainingData:
     unlabeled: list[FrameRef]
     scale: float
     notes: tuple[str, ...] = ()
+    footage: tuple[Footage, ...] = ()
 
     def split(self) -> dict[str, Any]:
         """Content of ``split.json``: names or indices of the frames of each part."""
@@ -158,7 +162,14 @@ def prepare(
             *notes,
             "the animals have one keypoint, so their size is unknown: frames keep their scale",
         )
-    return TrainingData(poses, train, validation, free, scale, notes)
+    footage = [
+        footage_of(recording, (video,), [f for v, f in excluded if v == video])
+        for video, recording in frames.items()
+    ]
+    footage += [footage_of(r, ("unlabeled", number)) for number, r in enumerate(unlabeled)]
+    return TrainingData(
+        poses, train, validation, free, scale, notes, tuple(f for f in footage if f is not None)
+    )
 
 
 def _readable(recording: Frames) -> Sequence[int]:

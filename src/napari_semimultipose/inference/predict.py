@@ -18,6 +18,8 @@ from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.inference.decode import candidates, local_peaks, sample_heat, suppress
 from napari_semimultipose.inference.follow import Animals, Follower
 from napari_semimultipose.inference.reader import Reader
+from napari_semimultipose.inference.single import one_animal
+from napari_semimultipose.models.build import Network, NetworkOutput
 from napari_semimultipose.models.checkpoint import ModelInfo, load_model
 from napari_semimultipose.models.device import (
     give_back_memory,
@@ -25,9 +27,9 @@ from napari_semimultipose.models.device import (
     pick_device,
     pick_precision,
 )
-from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.models.fuse import fuse_norms
-from napari_semimultipose.models.geometry import scaled_size
+from napari_semimultipose.models.geometry import scaled_size, side_scale
+from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
 from napari_semimultipose.models.turns import averaged_over_turns
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
@@ -71,13 +73,13 @@ class Predictor:
 
     Parameters
     ----------
-    network : DirectPose
+    network : DirectPose or HeatmapTracker
         In evaluation mode.
     info : ModelInfo
     config : PredictConfig
     """
 
-    def __init__(self, network: DirectPose, info: ModelInfo, config: PredictConfig) -> None:
+    def __init__(self, network: Network, info: ModelInfo, config: PredictConfig) -> None:
         self.info = info
         self.config = config
         self.device = pick_device(config.device)
@@ -108,6 +110,8 @@ class Predictor:
 
     def scale_for(self, height: int, width: int) -> float:
         """Scale at which the network sees a frame of this size."""
+        if self.info.config.model.kind == "heatmap":
+            return side_scale(height, width, self.info.config.heatmap.side_px)
         if self.info.scale:
             return self.info.scale
         data = self.info.config.data
@@ -157,7 +161,7 @@ class Predictor:
         return _Loaded(padded, (w / width, h / height), origin)
 
     @torch.inference_mode()
-    def forward(self, images: Tensor) -> Output:
+    def forward(self, images: Tensor) -> NetworkOutput:
         """Run the network on uint8 images [B, C, H, W]."""
         x = images.to(self.device, non_blocking=True).float().div_(255)
         if x.shape[1] == 1:
@@ -165,12 +169,18 @@ class Predictor:
         if self.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bf16):
+            if isinstance(self._network, HeatmapTracker):
+                heat: HeatmapOutput = self._network(x)
+                return heat
             return averaged_over_turns(self._network, x, self.config.turns)
 
     @torch.inference_mode()
-    def animals(self, output: Output, loaded: _Loaded) -> list[Animals]:
+    def animals(self, output: NetworkOutput, loaded: _Loaded) -> list[Animals]:
         """Decode the network's output to the animals of each frame."""
         config = self.config
+        if isinstance(output, HeatmapOutput):
+            assert isinstance(self._network, HeatmapTracker)
+            return one_animal(self._network, output, loaded.ratio, config.score_threshold)
         found = candidates(output, max(config.score_threshold, 0.01), peaks=config.nms == "oks")
         found = found.select(found.score >= config.score_threshold)
         limit = config.max_animals or 300
@@ -249,7 +259,8 @@ class Predictor:
         """Return a follower where following is possible and pays."""
         config, size = self.config, self.info.animal_size_px
         if not (
-            config.refresh_every
+            self.info.config.model.kind != "heatmap"
+            and config.refresh_every
             and config.max_animals
             and size == size
             and isinstance(indices, range)

@@ -20,6 +20,7 @@ class _Source:
     nodes: tuple[str, str, str, str]
     widths: tuple[int, int, int, int]
     weights: str
+    channels_last: bool = False  # transformers deliver [B, h, w, C]
 
 
 _RESNET = ("layer1", "layer2", "layer3", "layer4")
@@ -28,8 +29,14 @@ BACKBONES: dict[str, _Source] = {
     "resnet18": _Source(_RESNET, (64, 128, 256, 512), "ResNet18_Weights"),
     "resnet34": _Source(_RESNET, (64, 128, 256, 512), "ResNet34_Weights"),
     "resnet50": _Source(_RESNET, (256, 512, 1024, 2048), "ResNet50_Weights"),
+    "resnet101": _Source(_RESNET, (256, 512, 1024, 2048), "ResNet101_Weights"),
     "regnet_x_400mf": _Source(_REGNET, (32, 64, 160, 400), "RegNet_X_400MF_Weights"),  # type: ignore[arg-type]
     "regnet_y_400mf": _Source(_REGNET, (48, 104, 208, 440), "RegNet_Y_400MF_Weights"),  # type: ignore[arg-type]
+    "mobilenet_v3_small": _Source(
+        ("features.1", "features.3", "features.8", "features.12"),
+        (16, 24, 48, 576),
+        "MobileNet_V3_Small_Weights",
+    ),
     "mobilenet_v3_large": _Source(
         ("features.3", "features.6", "features.12", "features.16"),
         (24, 40, 112, 960),
@@ -39,6 +46,22 @@ BACKBONES: dict[str, _Source] = {
         ("features.2", "features.3", "features.5", "features.8"),
         (24, 40, 112, 1280),
         "EfficientNet_B0_Weights",
+    ),
+    "efficientnet_b1": _Source(
+        ("features.2", "features.3", "features.5", "features.8"),
+        (24, 40, 112, 1280),
+        "EfficientNet_B1_Weights",
+    ),
+    "efficientnet_b2": _Source(
+        ("features.2", "features.3", "features.5", "features.8"),
+        (24, 48, 120, 1408),
+        "EfficientNet_B2_Weights",
+    ),
+    "swin_t": _Source(
+        ("features.1", "features.3", "features.5", "features.7"),
+        (96, 192, 384, 768),
+        "Swin_T_Weights",
+        channels_last=True,
     ),
 }
 STRIDES = (4, 8, 16, 32)
@@ -84,6 +107,7 @@ class Backbone(nn.Module):
                 "check the network connection or set model.pretrained=false"
             ) from None
         self.strides = tuple(strides)
+        self._channels_last = source.channels_last
         chosen = [STRIDES.index(s) for s in strides]
         self.widths = tuple(source.widths[i] for i in chosen)
         self.body = create_feature_extractor(
@@ -95,6 +119,8 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Map images [B, 3, H, W] to features ``{"8": [B, C, H/8, W/8], ...}``."""
         features: dict[str, Tensor] = self.body(images)
+        if self._channels_last:
+            return {stride: x.permute(0, 3, 1, 2) for stride, x in features.items()}
         return features
 
 

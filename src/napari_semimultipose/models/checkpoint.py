@@ -19,7 +19,9 @@ from napari_semimultipose.models.ensemble import is_ensemble, member_folders
 from napari_semimultipose.poses import Skeleton
 
 if TYPE_CHECKING:
-    from napari_semimultipose.models.directpose import DirectPose
+    from torch import nn
+
+    from napari_semimultipose.models.build import Network
 
 WEIGHTS = "model.safetensors"
 LAST_WEIGHTS = "last.safetensors"
@@ -140,6 +142,7 @@ def describe_model(path: str | Path) -> dict[str, Any]:
         "members": len(members),
         "keypoints": list(info.skeleton.keypoints),
         "preset": info.config.preset,
+        "kind": "heatmap" if info.config.model.kind == "heatmap" else "directpose",
         "method": info.config.train.method,
         "backbone": info.config.model.backbone,
         "scale": info.scale,
@@ -150,7 +153,7 @@ def describe_model(path: str | Path) -> dict[str, Any]:
     }
 
 
-def save_weights(network: DirectPose, path: Path) -> None:
+def save_weights(network: nn.Module, path: Path) -> None:
     """Write the weights of a network."""
     from safetensors.torch import save_file
 
@@ -161,7 +164,7 @@ def save_weights(network: DirectPose, path: Path) -> None:
         save_file(state, str(temporary))
 
 
-def load_model(path: str | Path, *, last: bool = False) -> tuple[DirectPose, ModelInfo]:
+def load_model(path: str | Path, *, last: bool = False) -> tuple[Network, ModelInfo]:
     """Load the network of a model folder, in evaluation mode on the CPU; of an ensemble its first member.
 
     Parameters
@@ -179,15 +182,16 @@ def load_model(path: str | Path, *, last: bool = False) -> tuple[DirectPose, Mod
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from napari_semimultipose.models.directpose import DirectPose
+    from napari_semimultipose.models.build import build_network
 
     folder = member_folders(path)[0] if is_ensemble(path) else Path(path)
     info = read_info(folder)
     file = folder / (LAST_WEIGHTS if last else WEIGHTS)
     if not file.is_file():
         raise ModelError(f"{folder} has no weights ({file.name}) yet: train it first")
-    plain = info.config.model.model_copy(update={"pretrained": False})
-    network = DirectPose(plain, info.skeleton.keypoints)
+    network = build_network(
+        info.config.with_settings({"model.pretrained": False}), info.skeleton.keypoints
+    )
     try:
         network.load_state_dict(load_file(str(file)))
     except (SafetensorError, OSError, RuntimeError) as error:

@@ -43,6 +43,11 @@ def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def side_scale(height: int, width: int, side_px: int) -> float:
+    """Scale at which the longer side of a frame is `side_px` long."""
+    return side_px / max(height, width)
+
+
 def scale_points(xy: NDArray, ratio_x: float, ratio_y: float) -> NDArray:
     """Move positions [..., 2] to a picture that is larger by the ratios (pixel centres are integers)."""
     scaled: NDArray = (np.asarray(xy) + 0.5) * np.array([ratio_x, ratio_y]) - 0.5

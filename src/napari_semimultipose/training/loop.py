@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.data.batches import BatchMaker, BatchSize
+from napari_semimultipose.data.batch import BatchSize
+from napari_semimultipose.data.batches import BatchMaker
 from napari_semimultipose.data.loaders import OnDemand, Prefetcher
+from napari_semimultipose.data.single import WholeFrameMaker
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.errors import SemiMultiPoseError, TrainingError
 from napari_semimultipose.poses import Poses
@@ -25,6 +27,7 @@ from napari_semimultipose.training.events import (
     Notice,
     Started,
 )
+from napari_semimultipose.training.kind import with_kind
 from napari_semimultipose.training.run import Run
 
 if TYPE_CHECKING:
@@ -81,6 +84,8 @@ def train(
         See `training.events`.
     """
     try:
+        if not resume:
+            config = with_kind(config, labels, labeled_rows)
         run = Run.open(Path(out), config, labels.skeleton, resume=resume)
         data = prepare(
             labels,
@@ -103,9 +108,10 @@ def train(
 
 def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> Iterator[Event]:
     config = run.config
-    for note in data.notes:
+    for note in (*data.notes, *run.notes()):
         yield Notice(note)
-    if config.train.method == "semimultipose" and not data.unlabeled:
+    single = config.model.kind == "heatmap"
+    if not single and config.train.method == "semimultipose" and not data.unlabeled:
         yield Notice("there are no unlabelled frames: training uses the labelled ones alone")
     yield Started(
         run.folder,
@@ -118,13 +124,17 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
         None if config.train.iterations else config.train.minutes,
         data.scale,
     )
-    maker = BatchMaker(data, config.data, config.augment, config.train.seed)
+    maker = (
+        WholeFrameMaker(data, config)
+        if single
+        else BatchMaker(data, config.data, config.augment, config.train.seed, config.video.every)
+    )
     size = run.batch_size
     next_validation = run.progress.share + config.train.validate_every
     saved = reported = time.monotonic()
     source = OnDemand if run.device.type == "cpu" else Prefetcher
     batches: OnDemand | Prefetcher | None = None
-    unlabeled = False
+    now = size
     maker.pseudo = run.pseudo.poses
     try:
         while run.progress.share < 1:
@@ -133,19 +143,23 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
                 yield Checkpoint(run.progress.iteration, run.folder, "last")
                 yield Done(run.folder, run.progress.iteration, "stopped", run.scores)
                 return
-            wants = bool(data.unlabeled) and run.objective.needs_unlabeled(run.progress.share)
-            if wants and run.pseudo.due(run.progress.share):
+            share = run.progress.share
+            clip = size.clip if run.video is not None and run.video.needs_clip(share) else 0
+            wants = bool(data.unlabeled) and run.objective.needs_unlabeled(share)
+            if wants and run.pseudo.due(share):
                 yield run.label_frames(data.unlabeled, maker.scaled)
                 maker.pseudo = run.pseudo.poses
                 if batches is not None:
                     batches.close()
                     batches = None
-            if batches is None or wants != unlabeled:
+            if wants:
+                wanted = BatchSize(size.labeled, size.unlabeled, clip)
+            else:  # labelled views take the places of unlabelled ones until those are used
+                wanted = BatchSize(size.labeled + size.unlabeled, 0, clip)
+            if batches is None or wanted != now:
                 if batches is not None:
                     batches.close()
-                unlabeled = wants
-                # Labelled views take the places of unlabelled ones until those are used.
-                now = size if unlabeled else BatchSize(size.labeled + size.unlabeled, 0)
+                now = wanted
                 batches = source(
                     maker, run.progress.iteration, now, plain=run.objective.needs_plain
                 )
@@ -169,6 +183,8 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
                     f"{size.unlabeled} unlabelled views a step"
                 )
                 continue
+            for note in run.notes():
+                yield Notice(note)
             now_s = time.monotonic()
             if now_s - reported >= _REPORT_S or run.progress.share >= 1:
                 reported = now_s

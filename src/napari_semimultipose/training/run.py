@@ -7,22 +7,24 @@ import gc
 import json
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.data.batches import Batch, BatchSize
+from napari_semimultipose.data.batch import Batch, BatchSize
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.errors import ModelError, TrainingError
 from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.io.labels import write_poses
+from napari_semimultipose.models.build import Network, NetworkOutput, build_network
 from napari_semimultipose.models.checkpoint import (
     LAST_WEIGHTS,
     RESUME,
@@ -35,9 +37,12 @@ from napari_semimultipose.models.checkpoint import (
 )
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
 from napari_semimultipose.models.directpose import DirectPose, Output
+from napari_semimultipose.models.heatmap import HeatmapTracker
 from napari_semimultipose.models.turns import averaged_over_turns
 from napari_semimultipose.poses import Skeleton
+from napari_semimultipose.training.clip_animals import ClipObjective
 from napari_semimultipose.training.events import Notice, Step, Validation
+from napari_semimultipose.training.heatmap_step import HeatmapObjective
 from napari_semimultipose.training.optimizers import build_optimizers, set_learning_rate
 from napari_semimultipose.training.pseudo import pseudo_poses
 from napari_semimultipose.training.rounds import PseudoRounds
@@ -48,6 +53,7 @@ from napari_semimultipose.training.schedule import (
 )
 from napari_semimultipose.training.step import Objective, longest_limbs_px
 from napari_semimultipose.training.validate import validate
+from napari_semimultipose.training.video import VideoLosses, prepare_video_losses
 
 _PAD = 32
 _BAD_STEPS = 20  # non-finite gradients in a row before giving up
@@ -57,9 +63,10 @@ class Run:
     """A training run. Make it with `open`, then call `start` once the data are known."""
 
     device: torch.device
-    objective: Objective
+    objective: Objective | HeatmapObjective | ClipObjective
     progress: Progress
     pseudo: PseudoRounds
+    video: VideoLosses | None
 
     def __init__(
         self, folder: Path, config: Config, skeleton: Skeleton, state: dict[str, Any] | None
@@ -74,7 +81,7 @@ class Run:
         self._bad_steps = 0
         self._sums: dict[str, Tensor] = {}
         self._count = 0
-        self.batch_size = BatchSize(config.data.batch_labeled, config.data.batch_unlabeled)
+        self.batch_size = BatchSize.of(config)
         if state is not None:
             self.batch_size = BatchSize(*state["batch_size"])
             self._best = state["best"]
@@ -134,21 +141,34 @@ class Run:
             precision=pick_precision(config.train.precision, self.device),
         )
         self.skeleton = data.poses.skeleton
-        network = DirectPose(config.model, self.skeleton.keypoints)
+        network = build_network(config, self.skeleton.keypoints)
         network.to(memory_format=torch.channels_last)
         network = network.to(self.device)
-        self.network = network
+        self.network: Network = network
         optimizers = build_optimizers(network, config.train, network.readouts)
         self._wrapped, *self.optimizers = self.fabric.setup(network, *optimizers)
+        # Fabric's wrapper forbids the gradients that weigh the losses on video.
+        self._forward = (
+            self._wrapped if not config.video.losses else _Autocast(network, self.fabric)
+        )
         self.averaged = AveragedNetwork(network, config.train.ema) if config.train.ema else None
         rows = [r.row for r in data.train]
-        self.objective = Objective(
-            config,
-            self.skeleton,
-            network.groups,
-            longest_limbs_px(data.poses, rows, data.scale or 1.0),
-            self.device,
-        )
+        self.video, self._notes = prepare_video_losses(config, data, self.device)
+        if isinstance(network, HeatmapTracker):
+            self.objective = HeatmapObjective(config, self.video, network.readouts)
+        else:
+            objective = Objective(
+                config,
+                self.skeleton,
+                network.groups,
+                longest_limbs_px(data.poses, rows, data.scale or 1.0),
+                self.device,
+            )
+            self.objective = (
+                objective
+                if self.video is None
+                else ClipObjective(objective, self.video, network.readouts)
+            )
         self._scale = data.scale
         self._animal_size_px = data.poses.select(rows).animal_size_px
         self._validation = [list(r.key) for r in data.validation]  # type: ignore[call-overload]
@@ -181,6 +201,8 @@ class Run:
             raise ModelError(
                 f"{self.folder / RESUME} does not fit the settings of this run: {error}"
             ) from None
+        if self.video is not None and state.get("video"):
+            self.video.restore(state["video"])
         torch.set_rng_state(state["rng"])
         return int(state["iteration"]), float(state["elapsed_s"])
 
@@ -202,15 +224,15 @@ class Run:
         set_learning_rate(self.optimizers, learning_rate_factor(config, share))
         self.network.train()
         teacher: Callable[[Tensor], Output] | None = None
-        if self.averaged is not None:
-            averaged = self.averaged.network
+        averaged = self.averaged.network if self.averaged is not None else None
+        if isinstance(averaged, DirectPose):
 
             def teacher(images: Tensor) -> Output:
                 with self.fabric.autocast():
                     return averaged_over_turns(averaged, images, self.config.loss.teacher_turns)
 
         self.network.zero_grad(set_to_none=True)
-        loss = self.objective(self._wrapped, teacher, batch, share)
+        loss = self.objective(self._forward, teacher, batch, share)
         self.fabric.backward(loss.total)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
         if bool(torch.isfinite(norm)) and bool(torch.isfinite(loss.total)):
@@ -243,6 +265,7 @@ class Run:
             If a frame cannot be read.
         """
         network = self._final().eval()
+        assert isinstance(network, DirectPose)
         loss = self.config.loss
         found: dict[Hashable, PseudoPoses] = {}
         steps = self.progress.iteration / max(self.progress.share, 1e-3)
@@ -271,10 +294,20 @@ class Run:
         p = self.progress
         return Step(p.iteration, p.elapsed_s, p.share, p.remaining_s, losses, lr)
 
+    def notes(self) -> list[str]:
+        """Return what the user should know, and has not been told yet."""
+        notes, self._notes = self._notes, []
+        if self.video is not None:
+            notes, self.video.notes = [*notes, *self.video.notes], []
+        return notes
+
     def validate(self, data: TrainingData) -> Validation:
         """Score the weights that would be saved now."""
         network = self.averaged.network if self.averaged else self.network.eval()
         scores = validate(network, self._info(), data.validation, data.poses, str(self.device))
+        if isinstance(self.network, HeatmapTracker) and isinstance(network, HeatmapTracker):
+            # The average would forget what was measured on it.
+            self.network.calibration.copy_(network.calibration)
         self._log("validation", scores)
         value = scores["ap"] + scores["ap_loose"]
         self.improved = value >= self._best
@@ -301,7 +334,7 @@ class Run:
             self.progress.iteration if hasattr(self, "progress") else 0,
         )
 
-    def _final(self) -> DirectPose:
+    def _final(self) -> Network:
         return self.averaged.network if self.averaged else self.network
 
     def save(self) -> None:
@@ -321,10 +354,11 @@ class Run:
             "updates": self.averaged.updates if self.averaged else 0,
             "rng": torch.get_rng_state(),
             "pseudo": self.pseudo.state(),
-            "batch_size": [self.batch_size.labeled, self.batch_size.unlabeled],
+            "batch_size": list(astuple(self.batch_size)),
             "validation": self._validation,
             "best": self._best,
             "scores": dict(self.scores),
+            "video": self.video.state() if self.video else {},
         }
         with replace_file(self.folder / RESUME) as path:
             torch.save(state, path)
@@ -347,3 +381,17 @@ class Run:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+class _Autocast(nn.Module):
+    """A network in the number format of the run."""
+
+    def __init__(self, network: Network, fabric: Fabric) -> None:
+        super().__init__()
+        self.network = network
+        self._fabric = fabric
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        with self._fabric.autocast():
+            output: NetworkOutput = self.network(images)
+        return output

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.data.batches import Batch
+from napari_semimultipose.data.batch import Batch
 from napari_semimultipose.inference.decode import Detections, candidates, suppress
 from napari_semimultipose.losses.fusion import (
     PseudoKeypoints,

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from napari_semimultipose.config import EvaluateConfig, PredictConfig
 from napari_semimultipose.data.frames import FrameRef
 from napari_semimultipose.data.split import with_points_inside
+from napari_semimultipose.evaluation.confidence import calibration
 from napari_semimultipose.evaluation.scores import evaluate
 from napari_semimultipose.inference.predict import Predictor, to_poses
+from napari_semimultipose.models.build import Network
 from napari_semimultipose.models.checkpoint import ModelInfo
-from napari_semimultipose.models.directpose import DirectPose
+from napari_semimultipose.models.heatmap import HeatmapTracker
 from napari_semimultipose.poses import Poses
 
 SCORES = ("ap", "ap50", "ap75", "ap_loose", "median_error_px", "recall")
@@ -18,7 +20,7 @@ SCORES = ("ap", "ap50", "ap75", "ap_loose", "median_error_px", "recall")
 
 
 def validate(
-    network: DirectPose, info: ModelInfo, refs: Sequence[FrameRef], poses: Poses, device: str
+    network: Network, info: ModelInfo, refs: Sequence[FrameRef], poses: Poses, device: str
 ) -> dict[str, float]:
     """Predict the frames of `refs` and compare with their labels in `poses`.
 
@@ -30,6 +32,8 @@ def validate(
     config = PredictConfig(
         **info.config.predict.model_dump() | {"score_threshold": 0.01, "device": device}
     )
+    if isinstance(network, HeatmapTracker):
+        network.calibration.copy_(network.calibration.new_tensor([1.0, 0.0]))
     predictor = Predictor(network, info, config)
     parts = []
     for ref in refs:
@@ -40,6 +44,8 @@ def validate(
         parts.append(to_poses(info.skeleton, [ref.index], animals, poses.videos, video))
     truth = with_points_inside(poses, refs).select([r.row for r in refs])
     prediction = Poses.concatenate(parts)
+    if isinstance(network, HeatmapTracker):
+        network.calibration.copy_(network.calibration.new_tensor(calibration(prediction, truth)))
     tight = evaluate(prediction, truth, EvaluateConfig(sigma=0.05))
     loose = evaluate(prediction, truth, EvaluateConfig(sigma=0.1))
     found = {**tight, "ap_loose": loose["ap"]}

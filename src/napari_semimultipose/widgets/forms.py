@@ -28,9 +28,11 @@ DEVICE_HELP = "auto: a graphics card if there is one, else the processor"
 
 GROUP_TITLES = {
     "model": "Network",
+    "heatmap": "One animal",
     "data": "Data",
     "augment": "Augmentation",
     "loss": "Losses",
+    "video": "Video rules",
     "train": "Training",
     "predict": "Prediction",
     "track": "Tracking",

@@ -268,7 +268,8 @@ class TrainWidget(WorkWidget):
         e = self._last
         self.status.setText(
             f"Training on {e.device}, step {iteration}: {e.n_labeled} labelled, "
-            f"{e.n_validation} validation, {e.n_unlabeled} unlabelled frames; scale {e.scale:.2f}"
+            f"{e.n_validation} validation, {e.n_unlabeled} unlabelled frames"
+            + (f"; scale {e.scale:.2f}" if e.scale else "")
         )
 
     def _on_step(self, event: Step) -> None:

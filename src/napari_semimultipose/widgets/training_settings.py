@@ -13,16 +13,25 @@ from napari_semimultipose.widgets.choosers import PathField, devices, free_name
 from napari_semimultipose.widgets.editors import ChoiceEditor, editor_for
 from napari_semimultipose.widgets.forms import DEVICE_HELP, AdvancedSettings, rows_of
 from napari_semimultipose.widgets.number_editors import FloatEditor
+from napari_semimultipose.widgets.video_rules import VideoRules
 
 PRESET_NAMES = {
     "default": "Recommended",
     "paper": "As in the paper",
     "authors_code": "As in the authors' code",
+    "lightning_pose": "Lightning Pose",
+}
+KIND_NAMES = {"auto": "As labelled", "heatmap": "One animal", "directpose": "Several animals"}
+KIND_HELP = {
+    "auto": "One animal when no labelled frame shows more",
+    "heatmap": "A heat map for each keypoint; finds one animal on every frame",
+    "directpose": "DirectPose: finds any number of animals",
 }
 PRESET_HELP = {
     "default": "Small network, learns within minutes on a processor or a graphics card",
     "paper": "Network, losses and schedule of the SemiMultiPose paper; needs a graphics card",
     "authors_code": "What the authors' program does where it differs from their paper",
+    "lightning_pose": "One animal: network and training of Lightning Pose; needs a graphics card",
 }
 METHOD_NAMES = {
     "semimultipose": "Labelled and other frames",
@@ -35,8 +44,11 @@ METHOD_HELP = {
     "labeled": "The fusion loss between the two branches, on labelled frames only",
     "directpose": "DirectPose: supervised learning only",
 }
-GROUPS = ("model", "data", "augment", "loss", "train")
+GROUPS = ("model", "heatmap", "data", "augment", "loss", "video", "train")
 IN_MAIN_FORM = (
+    "model.kind",
+    "video.losses",
+    "video.strength",
     "train.method",
     "train.minutes",
     "train.iterations",
@@ -55,6 +67,8 @@ class TrainingSettings(QWidget):
         self._suggested: Path | None = None
         self.preset = ChoiceEditor({name: PRESET_NAMES.get(name, name) for name in PRESETS}, self)
         self.preset.set_help(PRESET_HELP)
+        self.kind = ChoiceEditor(KIND_NAMES, self)
+        self.kind.set_help(KIND_HELP)
         self.method = ChoiceEditor(METHOD_NAMES, self)
         self.method.set_help(METHOD_HELP)
         self.length = FloatEditor(0.05, 1e9, parent=self)
@@ -64,6 +78,7 @@ class TrainingSettings(QWidget):
         self.members = QSpinBox(self)
         self.members.setRange(1, 50)
         self.out = PathField("folder", "Model folder", parent=self)
+        self.rules = VideoRules(self)
         self.advanced = AdvancedSettings(GROUPS, IN_MAIN_FORM, self)
         length = QWidget(self)
         row = QHBoxLayout(length)
@@ -73,6 +88,7 @@ class TrainingSettings(QWidget):
         row.addWidget(self.unit, 1)
         form = rows_of(
             ("Preset", self.preset, "Settings to start from; it sets all that follow"),
+            ("Animals", self.kind, "\n".join(KIND_HELP.values())),
             ("Learn from", self.method, "\n".join(METHOD_HELP.values())),
             ("Train for", length, "Wall-clock time, or number of optimiser steps"),
             ("Device", self.device, DEVICE_HELP),
@@ -88,8 +104,10 @@ class TrainingSettings(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
+        layout.addWidget(self.rules)
         layout.addWidget(self.advanced)
         self.preset.changed.connect(self._on_preset)
+        self.kind.changed.connect(self._on_kind)
         self.unit.changed.connect(lambda: self.length.set_value(USUAL_LENGTH[self.unit.value()]))
         self._on_preset()
 
@@ -104,11 +122,13 @@ class TrainingSettings(QWidget):
         by_time = self.unit.value() == MINUTES
         length = self.length.value()
         changes: Mapping[str, Any] = {
+            "model.kind": self.kind.value(),
             "train.method": self.method.value(),
             "train.minutes": length if by_time else 0.0,
             "train.iterations": 0 if by_time else max(1, round(length)),
             "train.seed": self.seed.value(),
             "train.device": self.device.value(),
+            **self.rules.changes(),
             **self.advanced.changes(),
         }
         return Config.from_preset(self.preset.value()).with_settings(changes)
@@ -122,7 +142,14 @@ class TrainingSettings(QWidget):
     def _on_preset(self) -> None:
         config = Config.from_preset(self.preset.value())
         self.advanced.set_config(config)
+        self.rules.set_config(config)
+        self.kind.set_value(config.model.kind)
         self.method.set_value(config.train.method)
+        self._on_kind()
         by_steps = config.train.iterations > 0
         self.unit.set_value(STEPS if by_steps else MINUTES)
         self.length.set_value(config.train.iterations if by_steps else config.train.minutes)
+
+    def _on_kind(self) -> None:
+        # The methods are those of DirectPose.
+        self.method.setEnabled(self.kind.value() != "heatmap")

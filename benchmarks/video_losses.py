@@ -1,0 +1,326 @@
+"""What losses on video, context and ensembles are worth with few labels, after equal training time.
+
+    python benchmarks/video_losses.py --data ../shared/data --out RESULTS \
+        [--tasks mirror20 mirror75 openfield10 flies25] [--arms supervised temporal pca multiview all] \
+        [--seeds 0 1 2] [--minutes 4 | --iterations 1500]
+
+Mouse in a mirror (`mouse-mirror`): 72 images train, of which `mirror20` labels 20 and `mirror75` all, 18
+test; the video of the folder is unlabelled. Mouse from above (`mouse-openfield`): 10 of the first 87
+labels, test on the last 29. Two flies (`fly-pair-demo`): 25 labels of frames 0-899, test on every 10th
+of 1000-1349. The labels that are used depend on the seed, and are the same for all arms.
+
+Errors are of labelled test frames. Temporal norm: mean way of a keypoint from one frame to the next.
+Pose and view error: distance from the subspaces of all training labels, whatever the arm was trained
+with. These three are of a stretch of the video. Runs whose scores are in RESULTS are skipped, so an
+interrupted table goes on where it stopped. Writes ``video_losses.json`` and ``.md``.
+
+The arms ``ensemble`` and ``ensemble+smoother`` take the models of the arm ``supervised`` and the command
+lines given with ``--ensemble-command`` and ``--smooth-command``, in which {models}, {video}, {stills},
+{inputs} and {out} are filled in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tables import Results, markdown, mean_and_error
+
+from napari_semimultipose import api
+from napari_semimultipose.config import Config, EvaluateConfig
+from napari_semimultipose.evaluation.confidence import expected_calibration_error, outcomes
+from napari_semimultipose.evaluation.scores import evaluate
+from napari_semimultipose.evaluation.tracks import track_scores
+from napari_semimultipose.losses.multiview import fit_multiview_pca
+from napari_semimultipose.losses.pca import fit_pose_pca
+from napari_semimultipose.poses import Poses
+from napari_semimultipose.training.events import Done, Failed, Notice
+from napari_semimultipose.training.video import view_indices
+
+ARMS: dict[str, dict[str, object]] = {
+    "supervised": {},
+    "temporal": {"video.losses": ["temporal"]},
+    "pca": {"video.losses": ["pca"]},
+    "multiview": {"video.losses": ["multiview"]},
+    "all": {"video.losses": ["temporal", "pca", "multiview"]},
+    "temporal+pca": {"video.losses": ["temporal", "pca"]},
+}
+COMBINED = ("ensemble", "ensemble+smoother")
+COLUMNS = {
+    "mean_px": ("mean px", 2),
+    "median_px": ("median px", 2),
+    "p95_px": ("95th px", 1),
+    "ap": ("AP .05", 3),
+    "temporal_px": ("temporal norm px", 2),
+    "pose_px": ("pose error", 3),
+    "view_px": ("view error px", 2),
+    "implausible": ("implausible", 3),
+    "switches": ("switches", 1),
+    "ece": ("calibration error", 3),
+    "steps": ("steps", 0),
+}
+
+
+@dataclass
+class Task:
+    """Files, frames and settings of one task."""
+
+    labels: Path
+    frames: Path
+    video: Path
+    labeled: list[str]
+    exclude: list[str]
+    test_rows: list[int]
+    clip: range
+    unlabeled: list[Path] = field(default_factory=list)
+    several: bool = False
+    settings: dict[str, object] = field(default_factory=dict)
+
+
+def chosen(rows: list[int], count: int, seed: int) -> list[int]:
+    """Labelled rows of a seed; all of them when that many are wanted."""
+    if count >= len(rows):
+        return rows
+    return sorted(np.random.default_rng([seed, count]).permutation(rows)[:count].tolist())
+
+
+def single(root: Path, labels: Path, video: Path, split: tuple[list[int], list[int]], count: int,
+           seed: int, frames: Path, settings: dict[str, object]) -> Task:  # fmt: skip
+    poses = api.read_poses(labels)
+    train, test = split
+    names = [str(poses.image_name(r)) for r in range(len(poses))]
+    return Task(
+        labels,
+        frames,
+        video,
+        [names[r] for r in chosen(train, count, seed)],
+        [names[r] for r in test],
+        test,
+        range(0, 300),
+        [video],
+        settings=settings,
+    )
+
+
+def mirror(data: Path, count: int, seed: int) -> Task:
+    root = data / "mouse-mirror"
+    split = ([r for r in range(90) if r % 5 != 4], [r for r in range(90) if r % 5 == 4])
+    video = root / "videos/test_vid.mp4"
+    return single(root, root / "CollectedData.csv", video, split, count, seed, root, {})
+
+
+def openfield(data: Path, count: int, seed: int) -> Task:
+    root = data / "mouse-openfield"
+    labels = root / "labeled-data/m4s1/CollectedData_Pranav.csv"
+    video = next((root / "videos").glob("*.mp4"))
+    split = (list(range(87)), list(range(87, 116)))
+    return single(root, labels, video, split, count, seed, root, {})
+
+
+def flies(data: Path, count: int, seed: int) -> Task:
+    root = data / "fly-pair-demo"
+    step = 900 // count
+    labeled = np.arange(0, 900, step)[:count]
+    if seed:
+        labeled = labeled + np.random.default_rng(seed).integers(0, step, len(labeled))
+    video = root / "demo-flies13-preds.mp4"
+    return Task(
+        root / "demo-flies13-preds.slp",
+        video,
+        video,
+        [str(i) for i in labeled],
+        ["900:1350"],
+        list(range(1000, 1350, 10)),
+        range(1000, 1350),
+        several=True,
+        settings={"model.kind": "directpose"},
+    )
+
+
+TASKS = {"mirror": mirror, "openfield": openfield, "flies": flies}
+
+
+def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, object]) -> Path:
+    """Train a model and return its folder."""
+    settings = {"train.seed": seed, **length, **task.settings, **ARMS[arm]}
+    for event in api.train(
+        task.labels,
+        folder,
+        frames=task.frames,
+        unlabeled=task.unlabeled,
+        labeled_list=task.labeled,
+        exclude_list=task.exclude,
+        config=Config().with_settings(settings),
+    ):
+        if isinstance(event, Notice):
+            print(f"  {event.message}", flush=True)
+        elif isinstance(event, Failed):
+            raise RuntimeError(event.message)
+        elif isinstance(event, Done):
+            print(f"  {event.iteration} steps, validation {dict(event.scores)}", flush=True)
+    return folder
+
+
+def predictions(task: Task, model: Path) -> tuple[Poses, Poses]:
+    """Poses on the test frames and on the stretch of video."""
+    config = api.prediction_config(model).with_settings({"predict.score_threshold": 0.01})
+    clip = api.predict(
+        model, task.video, config=config, frame_range=task.clip, animals=2 if task.several else None
+    )
+    if task.several:
+        return clip.select([clip.rows()[f] for f in task.test_rows]), clip
+    truth = api.read_poses(task.labels).select(task.test_rows)
+    stills = [task.frames / str(truth.image_name(r)) for r in range(len(truth))]
+    return api.predict(model, api.open_frames(stills), config=config, track=False), clip
+
+
+def scores(task: Task, stills: Poses, clip: Poses) -> dict[str, float]:
+    """All figures of a run."""
+    everything = api.read_poses(task.labels)
+    out: dict[str, float] = {}
+    if task.several:
+        rows = everything.rows()
+        truth = everything.select([rows[f] for f in task.test_rows])
+        found = evaluate(stills, truth, EvaluateConfig(sigma=0.05))
+        out |= {"ap": found["ap"], "median_px": found["median_error_px"]}
+        out["p95_px"] = found["p95_error_px"]
+        whole = everything.select([rows[f] for f in task.clip if f in rows])
+        tracks = track_scores(clip, whole)
+        out["switches"] = tracks["switches"]
+    else:
+        truth = everything.select(task.test_rows)
+        error = np.linalg.norm(first(stills) - first(truth), axis=-1)
+        error = error[np.isfinite(error)]
+        out |= {"mean_px": error.mean(), "median_px": np.median(error)}
+        out["p95_px"] = np.percentile(error, 95)
+        same = replace(stills, frame=truth.frame, video=truth.video, videos=truth.videos)
+        out["ece"] = expected_calibration_error(*outcomes(same, truth))
+    excluded = set(task.test_rows)
+    labelled = everything.select([
+        r for r in range(len(everything))
+        if (int(everything.frame[r]) < 900 if task.several else r not in excluded)
+    ])  # fmt: skip
+    poses = labelled.xy[labelled.present].copy()
+    poses[labelled.visible[labelled.present] <= 0] = np.nan
+    pca = fit_pose_pca(poses[:: max(1, len(poses) // 300)], body=task.several)
+    shown = clip.xy[clip.present] if task.several else first(clip)
+    xy = torch.from_numpy(np.nan_to_num(shown)).float()
+    weight = torch.isfinite(torch.from_numpy(shown)).all(-1).float()
+    error, size = pca.errors(xy, weight)
+    relative = error / size[:, None]
+    out["pose_px"] = float(relative[weight > 0].mean())
+    out["implausible"] = float((relative > 2 * pca.epsilon).any(1).float().mean())
+    if not task.several:
+        out["temporal_px"] = float(np.nanmean(np.linalg.norm(np.diff(shown, axis=0), axis=-1)))
+        views = view_indices(everything.skeleton, ())
+        if len(views):
+            far, known = fit_multiview_pca(poses, views).errors(xy, weight)
+            out["view_px"] = float(far[known].mean())
+    return {name: float(value) for name, value in out.items() if value is not None}
+
+
+def first(poses: Poses) -> np.ndarray:
+    """Positions [F, K, 2] of the one animal of each frame."""
+    slot = poses.present.argmax(1)
+    xy = poses.xy[np.arange(len(poses)), slot].copy()
+    xy[~poses.present.any(1)] = np.nan
+    return xy
+
+
+def combined(task: Task, arm: str, models: list[Path], folder: Path,
+             given: argparse.Namespace) -> dict[str, float]:  # fmt: skip
+    """Scores of an ensemble, by the commands that were given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    truth = api.read_poses(task.labels).select(task.test_rows)
+    listing = folder / "stills.txt"
+    names = [str((task.frames / str(truth.image_name(r))).resolve()) for r in range(len(truth))]
+    listing.write_text("\n".join(names) + "\n")
+    found = []
+    for name, source in (("stills", listing), ("clip", task.video)):
+        out = folder / f"{name}.slp"
+        fill = {"models": " ".join(map(str, models)), "frames": source, "out": out}
+        command = given.ensemble_command
+        if arm == "ensemble+smoother" and name == "clip":
+            command = given.smooth_command
+        subprocess.run(shlex.split(command.format(**fill)), check=True)
+        found.append(api.read_poses(out))
+    return scores(task, *found)
+
+
+def table(results: Results) -> str:
+    """Markdown: mean and standard error over the seeds; differences to ``supervised`` are paired by seed."""
+    groups: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
+    for key, values in results.items():
+        task, arm, seed = key.split("/")
+        groups.setdefault((task, arm), {})[seed] = values
+    rows: list[list[object]] = []
+    for (task, arm), runs in sorted(groups.items(), key=lambda item: item[0][0]):
+        cells: list[object] = [task, arm, len(runs)]
+        for name, (_, digits) in COLUMNS.items():
+            column = [r[name] for r in runs.values() if name in r]
+            cells.append(mean_and_error(column, digits) if column else "-")
+        base = groups.get((task, "supervised"), {})
+        key = "median_px" if task.startswith("flies") else "mean_px"
+        paired = [
+            r[key] - base[s][key] for s, r in runs.items() if s in base and arm != "supervised"
+        ]
+        cells.append(mean_and_error(paired, 2) if paired else "-")
+        rows.append(cells)
+    header = ["task", "arm", "seeds", *(title for title, _ in COLUMNS.values())]
+    return markdown([*header, "mean (flies: median) px against supervised"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", default=["mirror20", "mirror75"])
+    parser.add_argument("--arms", nargs="+", default=list(ARMS)[:5], choices=[*ARMS, *COMBINED])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--iterations", type=int, default=0)
+    parser.add_argument("--set", nargs="+", default=[], dest="settings")
+    parser.add_argument("--ensemble-command", default="")
+    parser.add_argument("--smooth-command", default="")
+    given = parser.parse_args()
+    results = Results(given.out, "video_losses")
+    length: dict[str, object] = {"train.minutes": given.minutes, "train.iterations": 0}
+    if given.iterations:
+        length = {"train.minutes": 0, "train.iterations": given.iterations}
+    for text in given.settings:
+        name, _, value = text.partition("=")
+        length[name] = json.loads(value)
+    for task in given.tasks:
+        kind = task.rstrip("0123456789")
+        for seed in given.seeds:
+            made = TASKS[kind](given.data, int(task[len(kind) :]), seed)
+            for arm in given.arms:
+                key = f"{task}/{arm}/{seed}"
+                if key in results:
+                    continue
+                folder = given.out / key.replace("/", "-")
+                print(key, flush=True)
+                started = time.monotonic()
+                if arm in COMBINED:
+                    models = sorted(given.out.glob(f"{task}-supervised-*"))
+                    found = combined(made, arm, models, folder, given)
+                else:
+                    model = train(made, folder, arm, seed, length)
+                    found = scores(made, *predictions(made, model))
+                    found["steps"] = json.loads((model / "model.json").read_text())["iteration"]
+                found["seconds"] = round(time.monotonic() - started, 1)
+                results.add(key, found)
+                results.write_markdown(table(results))
+                print(f"  {found}", flush=True)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Lightning Pose projects: where their labels and videos are, and what their settings are called here."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from napari_semimultipose.config import ModelConfig
+from napari_semimultipose.errors import ConfigError
+
+_LOSSES = {"temporal": "temporal", "pca_singleview": "pca", "pca_multiview": "multiview"}
+_VIDEOS = (".mp4", ".avi", ".mov", ".mkv")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Lightning Pose project.
+
+    Attributes
+    ----------
+    labels : Path
+        The CSV file.
+    frames : Path
+        Folder that the image names in the labels start from.
+    videos : tuple of Path
+        Recordings without labels.
+    settings : mapping
+        ``{"group.name": value}`` for `Config.with_settings`.
+    notes : tuple of str
+        What has no counterpart here.
+    """
+
+    labels: Path
+    frames: Path
+    videos: tuple[Path, ...]
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Translation:
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_project(path: str | Path) -> Project:
+    """Read the ``config.yaml`` of a Lightning Pose project.
+
+    Parameters
+    ----------
+    path : path
+        The file. ``data.data_dir`` may be absolute, or relative to the file's folder or one above it; where it
+        leads nowhere, the folders themselves are tried.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is no such project, or its labels are not there.
+    """
+    file = Path(path)
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from None
+    data = tree.get("data") if isinstance(tree, dict) else None
+    if not isinstance(data, dict) or not data.get("csv_file"):
+        raise ConfigError(
+            f"{file} is no Lightning Pose project: it lacks data.csv_file. Give the labels file instead"
+        )
+    csv_file = data["csv_file"]
+    if not isinstance(csv_file, str):
+        raise ConfigError(
+            f"{file} lists one labels file for each camera: train each of them alone, "
+            "by giving its CSV file as labels"
+        )
+    folder = _data_folder(file, str(data.get("data_dir") or "."), csv_file)
+    labels = folder / csv_file
+    names = _keypoints(data.get("keypoint_names"), labels)
+    made = _translate(tree, names)
+    return Project(
+        labels,
+        folder,
+        _videos(folder, str(data.get("video_dir") or "videos")),
+        made.settings,
+        tuple(made.notes),
+    )
+
+
+def _data_folder(file: Path, name: str, csv_file: str) -> Path:
+    places = [Path(name)] if Path(name).is_absolute() else []
+    above = [file.resolve().parent, *file.resolve().parents[1:]]
+    places += [folder / name for folder in above]
+    places += above[:2]
+    for place in places:
+        if (place / csv_file).is_file():
+            return place
+    raise ConfigError(
+        f"{file}: {csv_file} was not found in data_dir ({name}), nor beside the file; correct "
+        "data.data_dir, or give the labels file instead"
+    )
+
+
+def _videos(folder: Path, name: str) -> tuple[Path, ...]:
+    place = folder / name
+    if not place.is_dir():
+        return ()
+    return tuple(sorted(p for p in place.iterdir() if p.suffix.lower() in _VIDEOS))
+
+
+def _keypoints(names: Any, labels: Path) -> list[str]:
+    """Names from the settings, or else from the second line of the labels."""
+    if isinstance(names, list) and names:
+        return [str(name) for name in names]
+    try:
+        with labels.open(newline="", encoding="utf-8") as lines:
+            rows = csv.reader(lines)
+            next(rows)
+            return list(dict.fromkeys(next(rows)[1:]))
+    except (OSError, UnicodeDecodeError, StopIteration):
+        raise ConfigError(f"{labels} is no labels file of Lightning Pose") from None
+
+
+def _translate(tree: Mapping[str, Any], names: Sequence[str]) -> _Translation:
+    made = _Translation({"model.kind": "heatmap", "model.pretrained": True})
+    data, training = tree["data"], tree.get("training") or {}
+    model, losses = tree.get("model") or {}, tree.get("losses") or {}
+
+    def take(source: Mapping[str, Any], key: str, setting: str) -> None:
+        if source.get(key) is not None:
+            made.settings[setting] = source[key]
+
+    sides = [v for v in (data.get("image_resize_dims") or {}).values() if v]
+    if sides:
+        made.settings["heatmap.side_px"] = max(32, 32 * round(max(sides) / 32))
+    take(data, "downsample_factor", "heatmap.downsample")
+    take(model, "heatmap_loss_type", "heatmap.loss")
+    take(training, "train_batch_size", "heatmap.batch")
+    take(training, "rng_seed_model_pt", "train.seed")
+    if training.get("val_prob") is not None:
+        made.settings["data.validation_fraction"] = min(0.5, float(training["val_prob"]))
+    uniform = training.get("uniform_heatmaps_for_nan_keypoints")
+    if uniform is not None:
+        made.settings["heatmap.missing"] = "uniform" if uniform else "ignore"
+    _backbone(str(model.get("backbone") or ""), made)
+    kind = str(model.get("model_type") or "heatmap")
+    if kind != "heatmap":
+        made.notes.append(
+            f"model_type {kind} is not available: heat maps of single frames are used"
+        )
+    _video_losses(model.get("losses_to_use"), losses, made)
+    matches = data.get("mirrored_column_matches")
+    if matches:
+        try:
+            made.settings["video.views"] = [[names[int(i)] for i in view] for view in matches]
+        except (IndexError, TypeError, ValueError):
+            made.notes.append("mirrored_column_matches does not fit the keypoints and is ignored")
+    return made
+
+
+def _backbone(name: str, made: _Translation) -> None:
+    known = get_args(ModelConfig.model_fields["backbone"].annotation)
+    if name in known:
+        made.settings["model.backbone"] = name
+        made.settings["heatmap.head"] = "deconvolution"
+    elif name.startswith("resnet50"):
+        made.settings["model.backbone"] = "resnet50"
+        made.settings["heatmap.head"] = "deconvolution"
+        made.notes.append(f"backbone {name}: resnet50 with ImageNet weights is used")
+    elif name:
+        made.settings["model.pretrained"] = False
+        made.notes.append(
+            f"backbone {name} is not available: {ModelConfig().backbone} without pretrained weights is used"
+        )
+
+
+def _video_losses(names: Any, losses: Mapping[str, Any], made: _Translation) -> None:
+    wanted = [str(name) for name in names or () if name]
+    made.settings["video.losses"] = [_LOSSES[name] for name in wanted if name in _LOSSES]
+    for name in wanted:
+        if name not in _LOSSES:
+            made.notes.append(f"the loss {name} is not available and left out")
+    temporal = losses.get("temporal") or {}
+    epsilon = temporal.get("epsilon")
+    if isinstance(epsilon, (int, float)):
+        made.settings["video.jump_px"] = float(epsilon)
+    elif epsilon:
+        made.notes.append(
+            "losses.temporal.epsilon differs between keypoints: it is measured instead"
+        )
+    if temporal.get("prob_threshold") is not None:
+        made.settings["video.min_confidence"] = float(temporal["prob_threshold"])
+    given = {
+        float(value)
+        for name in ("pca_singleview", "pca_multiview")
+        if isinstance(value := (losses.get(name) or {}).get("epsilon"), (int, float)) and value > 0
+    }
+    if given:
+        made.settings["video.pca_px"] = max(given)

@@ -1,0 +1,251 @@
+"""Heat-map tracker for one animal: a backbone, a linear head, and a spatial softmax.
+
+After Lightning Pose (Biderman et al. 2024, Nature Methods 21, 1316), whose heat maps each sum to 1. The
+positions are decoded by mean shift with a Gaussian window, which has no bias between the cells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import FeaturePyramidNetwork
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.models.backbone import Backbone
+from napari_semimultipose.models.directpose import _MEAN, _STD
+
+_COARSEST = 32
+_WINDOW = 1.5  # width of the window of the mean shift, in widths of the Gaussian of a label
+_STEPS = 10
+_NEAR = 3.0  # mass within so many widths is the confidence
+
+
+@dataclass
+class HeatmapOutput:
+    """Heat maps before the softmax.
+
+    Attributes
+    ----------
+    logits : Tensor [B, K, h, w]
+        float32; their softmax over the cells of a map is the probability of the keypoint's position.
+    stride : int
+        Side of a cell in px of the network input. Cell i is centred at ``(i + 0.5) * stride - 0.5``.
+    """
+
+    logits: Tensor
+    stride: int
+
+    @property
+    def probability(self) -> Tensor:
+        """Heat maps [B, K, h, w] that sum to 1 each."""
+        return self.logits.flatten(2).softmax(2).view_as(self.logits)
+
+    def part(self, start: int, stop: int) -> HeatmapOutput:
+        """Return the heat maps of some of the pictures."""
+        return HeatmapOutput(self.logits[start:stop], self.stride)
+
+
+class Positions(NamedTuple):
+    """Decoded heat maps: positions [B, K, 2] in px of the network input, and the mass there [B, K]."""
+
+    xy: Tensor
+    mass: Tensor
+
+
+def decode(output: HeatmapOutput, sigma_cells: float) -> Positions:
+    """Positions of the highest peaks, and the share of the probability near them.
+
+    Mean shift with a Gaussian window, from the highest cell on: its fixed point is the centre of a
+    Gaussian peak, wherever it lies between the cells. The gradient runs through the last step.
+
+    Parameters
+    ----------
+    output : HeatmapOutput
+    sigma_cells : float
+        Width of the Gaussians that the network was trained with, in cells.
+    """
+    p = output.probability
+    b, k, h, w = p.shape
+    flat = p.reshape(b * k, h, w)
+    width = _WINDOW * sigma_cells
+    radius = math.ceil(3 * width)
+    with torch.no_grad():
+        smooth = F.avg_pool2d(flat[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
+        best = smooth.flatten(1).argmax(1)
+        top_y, top_x = best // w, best % w
+    reach = torch.arange(-radius, radius + 1, device=p.device)
+    padded = F.pad(flat, (radius,) * 4)
+    rows = (top_y[:, None] + radius + reach)[:, :, None]
+    columns = (top_x[:, None] + radius + reach)[:, None, :]
+    window = padded[torch.arange(b * k, device=p.device)[:, None, None], rows, columns]
+    axis = reach.to(p.dtype)
+    center = torch.zeros((b * k, 2), device=p.device)
+    detached = window.detach()
+    for step in range(_STEPS):
+        source = window if step == _STEPS - 1 else detached
+        weight = torch.exp(-((axis - center[..., None]) ** 2) / (2 * width**2))  # [N, 2, R]
+        y = source @ weight[:, 0, :, None]  # sum over x
+        y_x = source @ (weight[:, 0] * axis)[..., None]
+        mass = (y[..., 0] * weight[:, 1]).sum(1).clamp(min=1e-12)
+        center = torch.stack(
+            [
+                (y_x[..., 0] * weight[:, 1]).sum(1) / mass,
+                (y[..., 0] * weight[:, 1] * axis).sum(1) / mass,
+            ],
+            1,
+        )
+    top = torch.stack([top_x, top_y], 1).to(p.dtype)
+    xy = (top + center + 0.5) * output.stride - 0.5
+    with torch.no_grad():
+        far = (axis - center[:, :1])[:, None, :] ** 2 + (axis - center[:, 1:])[:, :, None] ** 2
+        near = far <= (_NEAR * sigma_cells) ** 2
+        found = (detached * near).sum((1, 2))
+    return Positions(xy.view(b, k, 2), found.view(b, k))
+
+
+class HeatmapTracker(nn.Module):
+    """Heat maps of the keypoints of one animal.
+
+    Parameters
+    ----------
+    config : Config
+        The groups ``model`` (backbone) and ``heatmap``.
+    keypoints : sequence of str
+        Names of the K keypoints.
+
+    Attributes
+    ----------
+    calibration : Tensor [2]
+        Slope and offset that turn the logit of the mass of a peak into that of the probability that the
+        keypoint is right; measured on validation frames.
+    """
+
+    mean: Tensor
+    std: Tensor
+    calibration: Tensor
+
+    def __init__(self, config: Config, keypoints: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        heat = config.heatmap
+        self.stride = 2**heat.downsample
+        finest = max(self.stride, 4)
+        strides = (
+            (_COARSEST,)
+            if heat.head == "deconvolution"
+            else tuple(s for s in (4, 8, 16, _COARSEST) if s >= finest)
+        )
+        self.backbone = Backbone(
+            config.model.backbone,
+            strides,
+            pretrained=config.model.pretrained,
+            frozen_norm=config.model.norm == "frozen_bn",
+        )
+        n = len(keypoints)
+        head: DeconvolutionHead | PyramidHead
+        if heat.head == "deconvolution":
+            head = DeconvolutionHead(self.backbone.widths[-1], n, heat.downsample)
+        else:
+            head = PyramidHead(self.backbone.widths, strides, config.model.channels, n, self.stride)
+        self.head = head
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
+
+    @property
+    def readouts(self) -> list[nn.Module]:
+        """Last layers: their inputs are what all keypoints share."""
+        return [self.head.last]
+
+    def forward(self, images: Tensor) -> HeatmapOutput:
+        """Map images [B, 3, H, W] (0..1; H, W multiples of 32) to heat maps."""
+        features = self.backbone((images - self.mean) / self.std)
+        return HeatmapOutput(self.head(features).float(), self.stride)
+
+    def confidence(self, mass: Tensor) -> Tensor:
+        """Probability 0..1 that keypoints are right, from the mass of their peaks."""
+        slope, offset = self.calibration
+        return torch.sigmoid(slope * torch.logit(mass.float(), eps=1e-4) + offset)
+
+
+class DeconvolutionHead(nn.Module):
+    """Pixel shuffle and transposed convolutions, without normalisation and without nonlinearity.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the features at stride 32.
+    n_keypoints : int
+    downsample : int
+        The maps have a stride of 2 to this power.
+    """
+
+    def __init__(self, width: int, n_keypoints: int, downsample: int) -> None:
+        super().__init__()
+        self.shuffle = nn.PixelShuffle(2)
+        width = (width // 4) * 4
+        self.width = width
+        layers: list[nn.Module] = []
+        channels = width // 4
+        for _ in range(int(math.log2(_COARSEST)) - downsample - 1):
+            layer = nn.ConvTranspose2d(channels, n_keypoints, 3, 2, 1, output_padding=1)
+            nn.init.xavier_uniform_(layer.weight, gain=0.01 if not layers else 1.0)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+            layers.append(layer)
+            channels = n_keypoints
+        self.layers = nn.Sequential(*layers)
+        self.last = layers[-1]
+
+    def forward(self, features: dict[str, Tensor]) -> Tensor:
+        """Map features {"32": [B, C, H/32, W/32]} to logits [B, K, h, w]."""
+        x = features[str(_COARSEST)][:, : self.width]
+        return self.layers(self.shuffle(x))  # type: ignore[no-any-return]
+
+
+class PyramidHead(nn.Module):
+    """A feature pyramid and a linear layer to the heat maps.
+
+    Parameters
+    ----------
+    widths, strides : sequence of int
+        Of the features.
+    channels : int
+        Width of the pyramid.
+    n_keypoints : int
+    stride : int
+        Stride of the maps; finer than the pyramid by a pixel shuffle.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        strides: Sequence[int],
+        channels: int,
+        n_keypoints: int,
+        stride: int,
+    ) -> None:
+        super().__init__()
+        self.finest = str(strides[0])
+        self.pyramid = FeaturePyramidNetwork(list(widths), channels)
+        self.norm = nn.BatchNorm2d(channels)
+        self.hidden = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.hidden_norm = nn.BatchNorm2d(channels)
+        fine = strides[0] // stride if strides[0] > stride else 1
+        self.last = nn.Conv2d(channels, n_keypoints * fine**2, 3, padding=1)
+        nn.init.normal_(self.last.weight, std=0.01)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+        self.shuffle = nn.PixelShuffle(fine) if fine > 1 else nn.Identity()
+
+    def forward(self, features: dict[str, Tensor]) -> Tensor:
+        """Map features {"4": [B, C, H/4, W/4], ...} to logits [B, K, h, w]."""
+        x = self.norm(self.pyramid(features)[self.finest]).relu()
+        x = self.hidden_norm(self.hidden(x)).relu()
+        return self.shuffle(self.last(x))  # type: ignore[no-any-return]

@@ -1,0 +1,96 @@
+"""One training step of the heat-map tracker: the losses of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.data.batch import Batch
+from napari_semimultipose.data.clips import Clip
+from napari_semimultipose.losses.heatmaps import gaussian_maps, heatmap_loss
+from napari_semimultipose.models.directpose import Output
+from napari_semimultipose.models.heatmap import HeatmapOutput, decode
+from napari_semimultipose.training.step import StepLoss
+from napari_semimultipose.training.video import ClipPoses, VideoLosses
+
+
+class HeatmapObjective:
+    """Computes the losses of a batch according to the settings.
+
+    Parameters
+    ----------
+    config : Config
+    video : VideoLosses, optional
+        Losses on clips.
+    readouts : sequence of Module
+        Last layers of the network, whose gradients weigh the losses against each other.
+    """
+
+    needs_plain = False
+
+    def __init__(
+        self,
+        config: Config,
+        video: VideoLosses | None = None,
+        readouts: Sequence[nn.Module] = (),
+    ) -> None:
+        self.config = config
+        self.video = video
+        self.parameters = [p for module in readouts for p in module.parameters()]
+
+    def needs_unlabeled(self, progress: float) -> bool:
+        """Whether unlabelled views act at this share of training."""
+        return False
+
+    def __call__(
+        self,
+        network: nn.Module,
+        teacher: Callable[[Tensor], Output] | None,
+        batch: Batch,
+        progress: float,
+    ) -> StepLoss:
+        """Run the network on the batch and return its losses at a share 0..1 of training."""
+        clip = batch.clip if self.video is not None else None
+        n = batch.n_labeled
+        images = batch.images[:n] if clip is None else torch.cat([batch.images[:n], clip.images])
+        output: HeatmapOutput = network(images)
+        loss = self._supervised(output.part(0, n), batch)
+        raw = {"heatmap": loss.detach()}
+        total = loss
+        if clip is not None and self.video is not None:
+            poses = self._follow(output.part(n, len(images)), clip)
+            terms, active = self.video.terms(poses)
+            total = self.video.add(loss, terms, active, self.parameters, progress)
+            raw |= {name: term.detach() for name, term in terms.items()}
+            raw |= {f"{name}_active": share for name, share in active.items()}
+        return StepLoss(total, raw)
+
+    def _follow(self, output: HeatmapOutput, clip: Clip) -> ClipPoses:
+        """Return the animal on the frames of a clip."""
+        positions = decode(output, self.config.heatmap.sigma_cells)
+        assert self.video is not None
+        t = len(clip.images)
+        step = torch.arange(t - 1, device=positions.xy.device)
+        return ClipPoses(
+            clip.undo(positions.xy),
+            positions.mass,
+            torch.stack([step, step + 1], 1),
+            positions.xy.new_full((t,), self.video.reference),
+        )
+
+    def _supervised(self, output: HeatmapOutput, batch: Batch) -> Tensor:
+        config = self.config.heatmap
+        n, k = output.logits.shape[:2]
+        device = output.logits.device
+        xy = torch.zeros((n, k, 2), device=device)
+        visible = torch.zeros((n, k), dtype=torch.bool, device=device)
+        for i, (points, inside) in enumerate(zip(batch.keypoints, batch.visible, strict=True)):
+            if len(points):  # frames without an animal: all keypoints are hidden
+                xy[i], visible[i] = points[0], inside[0]
+        size = (output.logits.shape[2], output.logits.shape[3])
+        target = gaussian_maps(xy, visible, size, output.stride, config.sigma_cells)
+        use = visible if config.missing == "ignore" else torch.ones_like(visible)
+        return heatmap_loss(output.logits, target, use, config.loss)

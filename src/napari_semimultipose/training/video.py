@@ -1,0 +1,341 @@
+"""Losses on clips of unlabelled frames: fitted to the labels, weighed by their gradients, grown slowly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_semimultipose.config import Config, VideoConfig
+from napari_semimultipose.data.single import posture
+from napari_semimultipose.data.split import TrainingData
+from napari_semimultipose.errors import ConfigError
+from napari_semimultipose.losses.multiview import (
+    MultiviewPCA,
+    fit_multiview_pca,
+    why_no_multiview_pca,
+)
+from napari_semimultipose.losses.pca import PosePCA, fit_pose_pca, why_no_pose_pca
+from napari_semimultipose.losses.temporal import speeds, temporal_loss
+from napari_semimultipose.models.geometry import scale_points, scaled_size, side_scale
+from napari_semimultipose.skeleton import Skeleton, views_in_names
+
+SHARES = {"temporal": 0.1, "pca": 0.1, "multiview": 0.2}
+"""Gradient of each loss relative to that of the labels, at strength 1."""
+_CLIPS = 8  # clips that a tolerance, or a weight, is measured on
+_SLACK = 1.5  # tolerated jump relative to the 95th percentile of all
+_JUMP = (0.03, 0.5)  # its limits, in animal sizes
+_MOSTLY = 0.5  # more keypoints in excess than this are suspicious
+
+
+@dataclass
+class ClipPoses:
+    """Predicted poses of a clip, with gradient, in px of the scaled frames.
+
+    Attributes
+    ----------
+    xy : Tensor [M, K, 2]
+    confidence : Tensor [M, K]
+        Without gradient.
+    pairs : Tensor [P, 2] of int
+        Poses of one animal in consecutive frames.
+    size : Tensor [M]
+        Size of each animal, px, without gradient.
+    """
+
+    xy: Tensor
+    confidence: Tensor
+    pairs: Tensor
+    size: Tensor
+
+
+class VideoLosses:
+    """The losses that the settings ask for and the labels allow.
+
+    A tolerance that is measured on predictions, and the weights, are settled on the first clips; until
+    then the losses do not act. Use `prepare_video_losses`.
+
+    Parameters
+    ----------
+    config : VideoConfig
+    reference : float
+        Size of the median animal, px of the scaled frames.
+    n_keypoints : int
+    temporal : bool
+    pose : PosePCA, optional
+    views : MultiviewPCA, optional
+    jump : float
+        Tolerated jump, px of the scaled frames; 0: measured.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        config: VideoConfig,
+        reference: float,
+        n_keypoints: int,
+        *,
+        temporal: bool,
+        pose: PosePCA | None,
+        views: MultiviewPCA | None,
+        jump: float,
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.reference = reference
+        self.temporal = temporal
+        self.pose = None if pose is None else pose.to(device)
+        self.views = None if views is None else views.to(device)
+        self.epsilon: Tensor | None = None
+        if jump > 0:
+            self.epsilon = torch.full((n_keypoints,), jump, device=device)
+        self.device = device
+        self.weights: dict[str, float] = {}
+        self.since: dict[str, float] = {}
+        self.notes: list[str] = []
+        self._ways: list[NDArray[np.float64]] = []
+        self._ratios: dict[str, list[float]] = {}
+        self._active: dict[str, list[float]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the losses that act."""
+        given = {"temporal": self.temporal, "pca": self.pose, "multiview": self.views}
+        return [name for name, value in given.items() if value]
+
+    def needs_clip(self, share: float) -> bool:
+        """Whether clips are wanted at a share 0..1 of training."""
+        return bool(self.names) and share >= self.config.start
+
+    def terms(self, poses: ClipPoses) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the raw losses of a clip, px, and the share of keypoints that are in excess.
+
+        All are finite, also without any pose.
+        """
+        terms: dict[str, Tensor] = {}
+        active: dict[str, Tensor] = {}
+        least = self.config.min_confidence
+        sure = torch.where(poses.confidence >= least, poses.confidence, 0.0)
+        if self.temporal:
+            if self.epsilon is None:
+                self._measure(poses)
+            else:
+                terms["temporal"], active["temporal"] = temporal_loss(
+                    poses.xy,
+                    poses.confidence,
+                    poses.pairs,
+                    self.epsilon,
+                    poses.size,
+                    self.reference,
+                    least,
+                )
+        if self.pose is not None and len(poses.xy):
+            terms["pca"], active["pca"] = self.pose.loss(poses.xy, sure)
+        if self.views is not None and len(poses.xy):
+            terms["multiview"], active["multiview"] = self.views.loss(poses.xy, sure)
+        return terms, active
+
+    def _measure(self, poses: ClipPoses) -> None:
+        """Take in the ways of a clip; settle the tolerated jump once there are enough."""
+        with torch.no_grad():
+            way, use = speeds(poses.xy, poses.confidence, poses.pairs, self.config.min_confidence)
+            size = poses.size[poses.pairs].prod(1).sqrt().clamp(min=1e-6)
+            relative = torch.where(use, way / size[:, None], torch.nan)
+        self._ways.append(relative.double().cpu().numpy())
+        if len(self._ways) < _CLIPS:
+            return
+        ways = np.concatenate(self._ways)
+        self._ways = []
+        limits = [
+            np.percentile(w[np.isfinite(w)], 95) if np.isfinite(w).any() else np.inf for w in ways.T
+        ]
+        epsilon = np.clip(_SLACK * np.array(limits), *_JUMP) * self.reference
+        self.epsilon = torch.from_numpy(epsilon).float().to(self.device)
+
+    def add(
+        self,
+        supervised: Tensor,
+        terms: Mapping[str, Tensor],
+        active: Mapping[str, Tensor],
+        parameters: Sequence[Tensor],
+        share: float,
+    ) -> Tensor:
+        """Return the supervised loss plus the weighted losses.
+
+        Parameters
+        ----------
+        supervised : Tensor
+            Loss of the labels, with graph.
+        terms, active
+            From `terms`.
+        parameters : sequence of Tensor
+            Weights whose gradients are compared: those of the last layers.
+        share : float
+            Share 0..1 of training.
+        """
+        total = supervised
+        label_norm: float | None = None
+        for name, term in terms.items():
+            weight = self.weights.get(name)
+            if weight is None:
+                if float(active[name]) == 0:
+                    continue
+                if label_norm is None:
+                    label_norm = gradient_norm(supervised, parameters)
+                norm = gradient_norm(term, parameters)
+                if norm > 0 and math.isfinite(norm) and math.isfinite(label_norm):
+                    self._ratios.setdefault(name, []).append(label_norm / norm)
+                    self._active.setdefault(name, []).append(float(active[name]))
+                if len(self._ratios.get(name, ())) >= _CLIPS:
+                    self._settle(name, share)
+                continue
+            grown = (share - self.since[name]) / self.config.ramp if self.config.ramp else 1.0
+            total = total + self.config.strength * weight * min(1.0, grown) * term
+        return total
+
+    def _settle(self, name: str, share: float) -> None:
+        self.weights[name] = SHARES[name] * float(np.median(self._ratios[name]))
+        self.since[name] = share
+        active = float(np.mean(self._active[name]))
+        if active > _MOSTLY:
+            self.notes.append(
+                f"the loss '{name}' finds {active:.0%} of the keypoints on unlabelled frames "
+                "implausible: the network does not know these frames yet. If that stays so, label some "
+                "of them, or check that the videos show the same scene as the labels"
+            )
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        epsilon = None if self.epsilon is None else self.epsilon.tolist()
+        return {"weights": self.weights, "since": self.since, "epsilon": epsilon}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        self.weights = dict(state["weights"])
+        self.since = dict(state["since"])
+        if state["epsilon"] is not None:
+            self.epsilon = torch.tensor(state["epsilon"], device=self.device)
+
+
+def gradient_norm(loss: Tensor, parameters: Sequence[Tensor]) -> float:
+    """Norm of the gradient of a loss with regard to some parameters; 0 when it does not depend on them."""
+    if not loss.requires_grad:
+        return 0.0
+    gradients = torch.autograd.grad(loss, list(parameters), retain_graph=True, allow_unused=True)
+    squares = [g.float().square().sum() for g in gradients if g is not None]
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+
+
+def frame_scale(config: Config, data: TrainingData) -> Callable[[int, int], float]:
+    """Return what gives the working scale from the height and width of a frame."""
+    if config.model.kind == "heatmap":
+        return lambda height, width: side_scale(height, width, config.heatmap.side_px)
+    return lambda height, width: data.scale or 1.0
+
+
+def labelled_poses(
+    data: TrainingData, scale: Callable[[int, int], float]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the training labels [N, K, 2] in px of the scaled frames (NaN: missing), and the median scale."""
+    poses, scales = [], []
+    table = data.poses
+    for ref in data.train:
+        height, width = ref.frames.frame_shape(ref.index)
+        h, w = scaled_size(height, width, scale(height, width))
+        here = table.present[ref.row]
+        xy = scale_points(table.xy[ref.row][here], w / width, h / height)
+        xy[table.visible[ref.row][here] <= 0] = np.nan
+        poses.append(xy)
+        scales.append(h / height)
+    together = np.concatenate(poses)
+    some = np.isfinite(together).all(-1).any(1)
+    return together[some], float(np.median(scales))
+
+
+def view_indices(skeleton: Skeleton, views: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    """Keypoint indices [V, P] of views given by names, or found in the names when none are given.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or the views differ in their number of keypoints.
+    """
+    named = tuple(tuple(v) for v in views) or views_in_names(skeleton.keypoints)
+    if len({len(v) for v in named}) > 1:
+        raise ConfigError("video.views: all views must name the same number of keypoints")
+    where = {name: i for i, name in enumerate(skeleton.keypoints)}
+    unknown = [name for v in named for name in v if name not in where]
+    if unknown:
+        raise ConfigError(f"video.views: there is no keypoint {', '.join(unknown)}")
+    return np.array([[where[name] for name in v] for v in named], np.int64)
+
+
+def prepare_video_losses(
+    config: Config, data: TrainingData, device: torch.device
+) -> tuple[VideoLosses | None, list[str]]:
+    """Fit the losses that the settings ask for to the labels.
+
+    Returns
+    -------
+    VideoLosses or None
+        None when none is asked for, or none is possible.
+    list of str
+        Which are not possible, and what is missing.
+
+    Raises
+    ------
+    ConfigError
+        If ``video.views`` names unknown keypoints.
+    """
+    video = config.video
+    wanted = list(dict.fromkeys(video.losses))
+    if not wanted or video.strength == 0:
+        return None, []
+    if not any(len(f.starts(video.clip_frames)) for f in data.footage):
+        return None, [
+            f"the losses {', '.join(wanted)} are left out: they need a video with at least "
+            f"{video.clip_frames} frames in a row that training may see (--unlabeled)"
+        ]
+    poses, scale = labelled_poses(data, frame_scale(config, data))
+    single = config.model.kind == "heatmap"
+    skeleton = data.poses.skeleton
+    notes: list[str] = []
+
+    def left_out(name: str, why: str) -> bool:
+        if why:
+            notes.append(f"the loss '{name}' is left out: {why}")
+        return bool(why)
+
+    sides = np.nanmax(poses, 1) - np.nanmin(poses, 1)
+    reference = float(np.nanmedian(np.linalg.norm(sides, axis=1)))
+    if not np.isfinite(reference) or reference <= 0:
+        reference = 0.25 * config.heatmap.side_px
+    pose = views = None
+    if "pca" in wanted and not left_out("pca", why_no_pose_pca(poses)):
+        body = video.frame == "body"
+        if video.frame == "auto":
+            body = not single or posture(poses) == "free"
+        epsilon = video.pca_px * scale / (reference if body else 1.0)
+        pose = fit_pose_pca(poses, body=body, epsilon=epsilon)
+    if "multiview" in wanted:
+        index = view_indices(skeleton, video.views)
+        why = why_no_multiview_pca(poses, index) if single else "it needs the heat-map network"
+        if not left_out("multiview", why):
+            views = fit_multiview_pca(poses, index, epsilon=video.pca_px * scale)
+    losses = VideoLosses(
+        video,
+        reference,
+        len(skeleton),
+        temporal="temporal" in wanted,
+        pose=pose,
+        views=views,
+        jump=video.jump_px * scale,
+        device=device,
+    )
+    return (losses if losses.names else None), notes

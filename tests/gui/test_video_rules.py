@@ -1,0 +1,41 @@
+"""Video rules in the Train form: boxes, strength, and what they set."""
+
+from __future__ import annotations
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.widgets.training_settings import TrainingSettings
+
+
+def test_rules_become_settings(qtbot):
+    form = TrainingSettings()
+    qtbot.addWidget(form)
+    form.show()
+    assert form.config() == Config()
+    assert not form.rules.content.isVisible()
+    form.rules.set_open(True)
+    form.rules.boxes["temporal"].click()
+    form.rules.boxes["multiview"].click()
+    form.rules.strength.set_value(2.5)
+    config = form.config()
+    assert config.video.losses == ("temporal", "multiview")
+    assert config.video.strength == 2.5
+    assert form.rules.title() == "Video rules: 2 of 3"
+
+
+def test_one_animal_has_no_choice_of_method(qtbot):
+    form = TrainingSettings()
+    qtbot.addWidget(form)
+    form.kind.set_value("heatmap")
+    assert not form.method.isEnabled()
+    assert form.config().model.kind == "heatmap"
+    form.kind.set_value("directpose")
+    assert form.method.isEnabled()
+
+
+def test_a_preset_sets_the_network_and_the_rules(qtbot):
+    form = TrainingSettings()
+    qtbot.addWidget(form)
+    form.rules.boxes["pca"].click()
+    form.preset.set_value("lightning_pose")
+    assert form.config() == Config.from_preset("lightning_pose")
+    assert not form.rules.boxes["pca"].isChecked()
