@@ -14,6 +14,7 @@ from qtpy.QtCore import QTimer
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import FramesError
+from napari_semimultipose.inference import members  # noqa: F401  # before its parts are replaced
 from napari_semimultipose.io.labels import read_poses
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.layers.points import poses_from_layer

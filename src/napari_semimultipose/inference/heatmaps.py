@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_semimultipose.inference.predict import Predictor
+from napari_semimultipose.models.heatmap import HeatmapOutput
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,20 @@ def heat_maps(predictor: Predictor, picture: NDArray) -> HeatMaps:
     """
     loaded = predictor.load([picture])
     output = predictor.forward(loaded.images)
-    stride = output.heat_stride
+    if isinstance(output, HeatmapOutput):
+        # The mass of a map is 1: as high as the middle of a label's Gaussian counts as certain.
+        certain = 1 / (2 * np.pi * predictor.info.config.heatmap.sigma_cells**2)
+        heat, stride = (output.probability / certain).clamp(max=1), output.stride
+        centre = stride / 2
+    else:
+        heat, stride = output.heat.sigmoid(), output.heat_stride
+        centre = stride // 2 + 0.5
     ratio_x, ratio_y = loaded.ratio
     height, width = picture.shape[:2]
     # Cells that lie on the padding at the right and at the bottom are left out.
     rows = int(np.ceil(height * ratio_y / stride))
     columns = int(np.ceil(width * ratio_x / stride))
-    values = output.heat[0, :, :rows, :columns].sigmoid().float().cpu().numpy()
-    centre = stride // 2 + 0.5
+    values = heat[0, :, :rows, :columns].float().cpu().numpy()
     return HeatMaps(
         values,
         (stride / ratio_y, stride / ratio_x),

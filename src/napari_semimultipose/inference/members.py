@@ -44,8 +44,10 @@ def load_predictor(path: Path, config: PredictConfig) -> Predictor:
         When it is neither, or no member has been trained.
     """
     if not is_ensemble(path):
-        return Predictor.from_folder(path, config)
-    return EnsemblePredictor([Predictor.from_folder(f, config) for f in member_folders(path)])
+        return predict.Predictor.from_folder(path, config)
+    return EnsemblePredictor(
+        [predict.Predictor.from_folder(f, config) for f in member_folders(path)]
+    )
 
 
 def predict_stream(

@@ -107,7 +107,7 @@ def fit_multiview_pca(
         x = torch.from_numpy(of)
         mean, basis = torch.from_numpy(model.mean), torch.from_numpy(model.basis)
         rest = (x - nearest(x, torch.ones_like(x), mean, basis)).numpy()
-        return np.linalg.norm(rest.reshape(-1, v, 2), axis=-1)
+        return np.asarray(np.linalg.norm(rest.reshape(-1, v, 2), axis=-1))
 
     everything = np.ones(len(rows), bool)
     subspace = fit(everything)

@@ -147,7 +147,7 @@ def align_poses(poses: Array) -> tuple[Array, Array]:
 
     The mean shape is centred, and the diagonal of its box is 1.
     """
-    known = np.isfinite(poses).all(-1)
+    known = np.asarray(np.isfinite(poses).all(-1))
     xy = torch.from_numpy(np.nan_to_num(poses))
     weight = torch.from_numpy(known.astype(float))
     shape = poses[int(known.sum(1).argmax())].copy()

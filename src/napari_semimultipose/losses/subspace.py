@@ -99,8 +99,9 @@ def nearest(x: Tensor, weight: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
     scale = weight.mean(1).clamp(min=1e-6)[:, None, None]
     eye = torch.eye(basis.shape[1], dtype=x.dtype, device=x.device)
     right = (weighted * (x - mean)[..., None]).sum(1)
-    latent = torch.linalg.solve(system + _RIDGE * scale * eye, right)
-    return mean + latent @ basis.T
+    latent: Tensor = torch.linalg.solve(system + _RIDGE * scale * eye, right)
+    close: Tensor = mean + latent @ basis.T
+    return close
 
 
 def tolerances(distances: Array) -> Array:
@@ -110,4 +111,4 @@ def tolerances(distances: Array) -> Array:
         some = column[np.isfinite(column)]
         if len(some):
             out[k] = np.percentile(some, PERCENTILE)
-    return np.maximum(out, 1e-6)
+    return np.asarray(np.maximum(out, 1e-6))

@@ -110,7 +110,8 @@ def animal_sizes(xy: Tensor, sure: Tensor) -> Tensor:
     far = torch.finfo(xy.dtype).max
     high = torch.where(use, xy, -far).amax(1)
     low = torch.where(use, xy, far).amin(1)
-    return (high - low).norm(dim=1).clamp(min=_LEAST_SIZE)
+    size: Tensor = torch.linalg.vector_norm(high - low, dim=1).clamp(min=_LEAST_SIZE)
+    return size
 
 
 def associate(
