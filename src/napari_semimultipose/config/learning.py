@@ -312,6 +312,11 @@ class TrainConfig(Settings):
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of all random choices")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'")
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Threads on the processor; 0: as many as are quickest beside other work, which may change "
+        "on the way. With a fixed number equal runs give equal results to the last digit",
+    )
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto",
         description="Number format of the network; 'auto': bf16 where the processor computes in it",

@@ -18,6 +18,7 @@ from napari_semimultipose.data.loaders import OnDemand, Prefetcher
 from napari_semimultipose.data.single import WholeFrameMaker
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.errors import SemiMultiPoseError, TrainingError
+from napari_semimultipose.models.threads import Threads
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import (
     Checkpoint,
@@ -132,7 +133,9 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
     size = run.batch_size
     next_validation = run.progress.share + config.train.validate_every
     saved = reported = time.monotonic()
-    source = OnDemand if run.device.type == "cpu" else Prefetcher
+    on_cpu = run.device.type == "cpu"
+    source = OnDemand if on_cpu else Prefetcher
+    threads = Threads(config.train.threads or None, fixed=not on_cpu or config.train.threads > 0)
     batches: OnDemand | Prefetcher | None = None
     now = size
     maker.pseudo = run.pseudo.poses
@@ -164,7 +167,8 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
                     maker, run.progress.iteration, now, plain=run.objective.needs_plain
                 )
             try:
-                run.step(batches.get())
+                with threads.timed():
+                    run.step(batches.get())
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -202,6 +206,7 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
     finally:
         if batches is not None:
             batches.close()
+        threads.release()
     run.save()
     yield Checkpoint(run.progress.iteration, run.folder, "last")
     yield Done(run.folder, run.progress.iteration, "finished", run.scores)
