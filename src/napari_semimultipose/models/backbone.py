@@ -65,6 +65,7 @@ BACKBONES: dict[str, _Source] = {
     ),
 }
 STRIDES = (4, 8, 16, 32)
+_MOMENTUM = 0.1
 
 
 class Backbone(nn.Module):
@@ -115,6 +116,11 @@ class Backbone(nn.Module):
         )
         if frozen_norm:
             _freeze_norms(self.body)
+        for module in self.body.modules():
+            # Some backbones come with 0.01, for trainings of 100,000 steps: in one of a few hundred the
+            # statistics for prediction would still hold the beginning.
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = _MOMENTUM
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Map images [B, 3, H, W] to features ``{"8": [B, C, H/8, W/8], ...}``."""

@@ -145,3 +145,15 @@ def test_part_cuts_the_batch() -> None:
     part = output.part(1, 3)
     assert torch.equal(part.heat, output.heat[1:])
     assert torch.equal(part.levels[0].offsets, output.levels[0].offsets[1:])
+
+
+def test_statistics_for_prediction_follow_within_a_short_training() -> None:
+    torch.manual_seed(0)
+    backbone = Backbone("mobilenet_v3_small", (4, 8)).train()
+    images = 5 + 2 * torch.rand(4, 3, 64, 64)
+    with torch.no_grad():
+        for _ in range(60):
+            trained = backbone(images)
+        predicted = backbone.eval()(images)
+    for stride, features in trained.items():
+        torch.testing.assert_close(predicted[stride], features, rtol=0.05, atol=0.05)
