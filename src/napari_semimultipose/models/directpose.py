@@ -20,6 +20,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from napari_semimultipose.config import ModelConfig
 from napari_semimultipose.errors import ConfigError
 from napari_semimultipose.models.backbone import STRIDES, Backbone
+from napari_semimultipose.models.context import Context, FrameFeatures
 
 GROUP_WIDTH = 64
 _MEAN = (0.485, 0.456, 0.406)
@@ -44,11 +45,15 @@ class LevelOutput:
 
 @dataclass
 class Output:
-    """Dense predictions of all levels and the heat-map logits [B, K, H/s, W/s] at `heat_stride`."""
+    """Dense predictions of all levels and the heat-map logits [B, K, H/s, W/s] at `heat_stride`.
+
+    ``context`` is the same with the frames around each frame taken into account, where that was asked for.
+    """
 
     levels: list[LevelOutput]
     heat: Tensor
     heat_stride: int
+    context: Output | None = None
 
     def part(self, start: int, stop: int) -> Output:
         """Return the predictions of the images ``start:stop`` of the batch."""
@@ -60,6 +65,7 @@ class Output:
             ],
             self.heat[cut],
             self.heat_stride,
+            None if self.context is None else self.context.part(start, stop),
         )
 
 
@@ -89,6 +95,9 @@ def group_indices(
 
 class DirectPose(nn.Module):
     """The network.
+
+    With ``model.context``, the branches read the features of a frame a second time with what the frames
+    around it tell added to them; see `models.context`.
 
     Parameters
     ----------
@@ -131,6 +140,20 @@ class DirectPose(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
+        # The maps that the branches read: the finest for the heat maps, and those of the levels.
+        self.map_strides = tuple(dict.fromkeys((config.finest, *self.levels)))
+        self.context: Context | None = None
+        if config.context:
+            # Last, so that the rest has the weights that it has without.
+            nearest = self.levels.index(min(self.levels))
+            self.context = Context(
+                [width] * len(self.levels),
+                [
+                    (self.levels.index(s) if s in self.levels else nearest, width)
+                    for s in self.map_strides
+                ],
+            )
+
     @property
     def readouts(self) -> list[nn.Module]:
         """Last layers of the branches."""
@@ -138,13 +161,72 @@ class DirectPose(nn.Module):
         last = [heads.cls, heads.quality, keypoints.locator, *keypoints.aligners]
         return [*last, self.heat_branch.body[-1]]
 
-    def forward(self, images: Tensor) -> Output:
-        """Map images [B, 3, H, W] (0..1; H, W multiples of 32) to dense predictions."""
+    def forward(
+        self, images: Tensor, windows: Tensor | None = None, around: Tensor | None = None
+    ) -> Output:
+        """Map images [B, 3, H, W] (0..1; H, W multiples of 32) to dense predictions.
+
+        Parameters
+        ----------
+        windows : Tensor [N, 5] of int, optional
+            Frames that tell about the one in the middle: indices into `images` and, after these,
+            `around`. Without, the output has no ``context``; its length is N.
+        around : Tensor [A, 3, H, W], optional
+            Pictures that are only looked at; no gradient of the backbone comes from them.
+        """
+        return self.heads(self.features(images, around), windows, len(images))
+
+    def features(self, images: Tensor, around: Tensor | None = None) -> FrameFeatures:
+        """Compute what is needed of each picture, of `images` and then of `around`."""
+        maps = self._look(images)
+        if self.context is None:
+            return FrameFeatures(maps)
+        sources = [maps[self.map_strides.index(s)] for s in self.levels]
+        if around is not None:
+            with torch.no_grad():
+                more = self._look(around)
+            sources = [
+                torch.cat([x, more[self.map_strides.index(s)]])
+                for x, s in zip(sources, self.levels, strict=True)
+            ]
+        # The branches take nothing of the pictures around but what the recurrence makes of them.
+        return FrameFeatures(maps, self.context.encode(sources))
+
+    def _look(self, images: Tensor) -> tuple[Tensor, ...]:
         features = self.pyramid(self.backbone((images - self.mean) / self.std))
-        maps = [features[str(s)] for s in self.levels]
-        classes = [self.instance_branch(m) for m in maps]
-        keypoints = self.keypoint_branch(maps, self.levels)
-        heat = self.heat_branch(features[str(self.config.finest)])
+        return tuple(features[str(s)] for s in self.map_strides)
+
+    def heads(
+        self, features: FrameFeatures, windows: Tensor | None = None, count: int | None = None
+    ) -> Output:
+        """Map features to dense predictions.
+
+        Parameters
+        ----------
+        features : FrameFeatures
+        windows : Tensor [N, 5] of int, optional
+            Frames that tell about the one in the middle.
+        count : int, optional
+            Single frames to predict, from the first on; by default those in the middle of the windows,
+            or all.
+        """
+        if windows is None or self.context is None:
+            return self._branches([x[:count] for x in features.maps])
+        middle = [x[windows[:, windows.shape[1] // 2]] for x in features.maps]
+        single = middle if count is None else [x[:count] for x in features.maps]
+        told = self.context(middle, features.encoded, windows)
+        # Together, so that batch normalisation treats both alike.
+        both = self._branches([torch.cat(pair) for pair in zip(single, told, strict=True)])
+        n = len(single[0])
+        output = both.part(0, n)
+        output.context = both.part(n, n + len(windows))
+        return output
+
+    def _branches(self, maps: Sequence[Tensor]) -> Output:
+        levels = [maps[self.map_strides.index(s)] for s in self.levels]
+        classes = [self.instance_branch(m) for m in levels]
+        keypoints = self.keypoint_branch(levels, self.levels)
+        heat = self.heat_branch(maps[0])
         return Output(
             [
                 LevelOutput(s, cls.float(), quality.float(), offsets, guesses)
