@@ -222,20 +222,21 @@ class HeatmapTracker(nn.Module):
 
     def features(self, images: Tensor, around: Tensor | None = None) -> FrameFeatures:
         """Compute what is needed of each picture, of `images` and then of `around`."""
-        base, source = self._look(images)
+        levels = self._levels(images)
+        base = self.head.base(levels)
         if self.context is None:
             return FrameFeatures((base,))
+        source = self.head.source(levels)
         if around is not None:
+            # The heads take nothing of them but what the recurrence makes of them.
             with torch.no_grad():
-                more = self._look(around)
-            source = torch.cat([source, more[1].to(source.dtype)])
-        # The heads take nothing of the pictures around but what the recurrence makes of them.
+                more = self.head.source(self._levels(around))
+            source = torch.cat([source, more])
         return FrameFeatures((base,), self.context.encode([source]))
 
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the input of the reader and that of the context."""
-        base, source = self.head.base(self.backbone((images - self.mean) / self.std))
-        return base, source
+    def _levels(self, images: Tensor) -> dict[str, Tensor]:
+        levels: dict[str, Tensor] = self.head.levels(self.backbone((images - self.mean) / self.std))
+        return levels
 
     def heads(
         self, features: FrameFeatures, windows: Tensor | None = None, count: int | None = None
@@ -299,10 +300,18 @@ class DeconvolutionHead(nn.Module):
         """Layers from the base to the heat maps."""
         return self.layers
 
-    def base(self, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Map features {"32": [B, C, H/32, W/32]} to the input of `read`, and what context looks at."""
-        x = self.shuffle(features[str(_COARSEST)][:, : 4 * self.width])
-        return x, x
+    def levels(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Map features {"32": [B, C, H/32, W/32]} to {"16": [B, width, H/16, W/16]}."""
+        x = features[str(_COARSEST)][:, : 4 * self.width]
+        return {str(_COARSEST // 2): self.shuffle(x)}
+
+    def base(self, levels: dict[str, Tensor]) -> Tensor:
+        """Return the input of `read`."""
+        return levels[str(_COARSEST // 2)]
+
+    def source(self, levels: dict[str, Tensor]) -> Tensor:
+        """Return what context looks at."""
+        return levels[str(_COARSEST // 2)]
 
     def read(self, base: Tensor) -> Tensor:
         """Map [B, width, H/16, W/16] to logits [B, K, h, w]."""
@@ -310,7 +319,7 @@ class DeconvolutionHead(nn.Module):
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Map features to logits [B, K, h, w]."""
-        return self.read(self.base(features)[0])
+        return self.read(self.base(self.levels(features)))
 
 
 class PyramidHead(nn.Module):
@@ -355,11 +364,20 @@ class PyramidHead(nn.Module):
         """Layers from the base to the heat maps."""
         return nn.Sequential(self.last, self.shuffle)
 
-    def base(self, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Map features {"4": [B, C, H/4, W/4], ...} to the input of `read`, and what context looks at."""
-        levels = self.pyramid(features)
+    def levels(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Map features {"4": [B, C, H/4, W/4], ...} to those of the pyramid."""
+        levels: dict[str, Tensor] = self.pyramid(features)
+        return levels
+
+    def base(self, levels: dict[str, Tensor]) -> Tensor:
+        """Map the levels to the input of `read`."""
         x = self.norm(levels[self.finest]).relu()
-        return self.hidden_norm(self.hidden(x)).relu(), levels[self.coarser]
+        base: Tensor = self.hidden_norm(self.hidden(x)).relu()
+        return base
+
+    def source(self, levels: dict[str, Tensor]) -> Tensor:
+        """Return what context looks at."""
+        return levels[self.coarser]
 
     def read(self, base: Tensor) -> Tensor:
         """Map [B, width, h', w'] to logits [B, K, h, w]."""
@@ -367,4 +385,4 @@ class PyramidHead(nn.Module):
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Map features to logits [B, K, h, w]."""
-        return self.read(self.base(features)[0])
+        return self.read(self.base(self.levels(features)))
