@@ -30,7 +30,7 @@ _GRID = 32  # blocks along each axis whose means are compared: noise must not co
 
 ADVICE = (
     "label frames of a video, or keep the two frames before and after each labelled image beside it, "
-    "numbered (img0012.png between img0010.png and img0014.png)"
+    "by their numbers (img0010.png to img0014.png around img0012.png)"
 )
 
 

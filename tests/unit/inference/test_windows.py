@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from napari_semimultipose.inference.windows import frames_needed, window_of
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.io.surroundings import indices_around
 from napari_semimultipose.io.video import open_frames
-from napari_semimultipose.models.build import build_network
+from napari_semimultipose.models.build import Network, build_network
 from napari_semimultipose.models.checkpoint import ModelInfo, save_weights, write_info
 from napari_semimultipose.models.heatmap import HeatmapTracker
 from napari_semimultipose.poses import Poses, Skeleton
@@ -35,25 +36,33 @@ def settings(*more: str) -> Config:
     return Config().with_settings([*small, *more])
 
 
-def predictor(*more: str, batch: int = 4, **changes: object) -> Predictor:
-    """Return a predictor with random weights whose second head differs much from the first."""
-    config = settings(*more)
+@lru_cache
+def network(*more: str) -> Network:
+    """Return a network with random weights whose second head differs much from the first."""
     torch.manual_seed(0)
-    network = build_network(config, SKELETON.keypoints).eval()
-    assert network.context is not None
-    for gate in network.context.gates:
+    made = build_network(settings(*more), SKELETON.keypoints).eval()
+    assert made.context is not None
+    for gate in made.context.gates:
         nn.init.constant_(gate, 2.0)
-    if isinstance(network, HeatmapTracker):
-        nn.init.normal_(network.head.last.weight, std=0.5)
-        nn.init.normal_(network.readouts[1].weight, std=0.5)  # type: ignore[arg-type]
+    if isinstance(made, HeatmapTracker):
+        nn.init.normal_(made.head.last.weight, std=0.5)
+        nn.init.normal_(made.readouts[1].weight, std=0.5)  # type: ignore[arg-type]
     else:
-        for branch in (network.instance_branch, network.keypoint_branch, network.heat_branch):
+        for branch in (made.instance_branch, made.keypoint_branch, made.heat_branch):
             for layer in branch.modules():
                 if isinstance(layer, nn.Conv2d):
                     nn.init.kaiming_normal_(layer.weight)
                     nn.init.zeros_(layer.bias) if layer.bias is not None else None
+    return made
+
+
+def predictor(*more: str, batch: int = 4, **changes: object) -> Predictor:
     options = {"score_threshold": 0.0, "device": "cpu", "precision": "32", "batch_size": batch}
-    return Predictor(network, ModelInfo(SKELETON, config, 1.0), PredictConfig(**options | changes))  # type: ignore[arg-type]
+    return Predictor(
+        network(*more),
+        ModelInfo(SKELETON, settings(*more), 1.0),
+        PredictConfig(**options | changes),
+    )  # type: ignore[arg-type]
 
 
 def recording(count: int) -> Frames:
