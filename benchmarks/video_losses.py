@@ -14,6 +14,9 @@ Pose and view error: distance from the subspaces of all training labels, whateve
 with. These three are of a stretch of the video. Runs whose scores are in RESULTS are skipped, so an
 interrupted table goes on where it stopped. Writes ``video_losses.json`` and ``.md``.
 
+The arm ``context`` needs labels of a video, as the flies have; the images of the mice are not those of
+frames in a row, so that training leaves context out and says so.
+
 The arms ``ensemble`` and ``ensemble+smoother`` take the models of the arm ``supervised`` and the command
 lines given with ``--ensemble-command`` and ``--smooth-command``, in which {models}, {video}, {stills},
 {inputs} and {out} are filled in.
@@ -51,6 +54,8 @@ ARMS: dict[str, dict[str, object]] = {
     "multiview": {"video.losses": ["multiview"]},
     "all": {"video.losses": ["temporal", "pca", "multiview"]},
     "temporal+pca": {"video.losses": ["temporal", "pca"]},
+    "context": {"model.context": True},
+    "context+temporal+pca": {"model.context": True, "video.losses": ["temporal", "pca"]},
 }
 COMBINED = ("ensemble", "ensemble+smoother")
 COLUMNS = {

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from napari_semimultipose.cli import app
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.sample import SyntheticRecording
+from napari_semimultipose.models.checkpoint import read_info
 from napari_semimultipose.poses import Source, Video
 
 N_FRAMES = 24
@@ -168,3 +169,33 @@ def test_info_tells_versions_devices_and_health() -> None:
     assert result.exit_code == 0, result.output
     for part in ("napari-semimultipose", "torch", "device cpu", "healthy"):
         assert part in result.stdout
+
+
+def test_context_is_learned_from_the_frames_around_labels_and_used_on_videos(
+    tmp_path: Path,
+) -> None:
+    recording = SyntheticRecording(N_FRAMES, animals=1, size=(96, 128), seed=1, length_px=45)
+    clip, labels, out = tmp_path / "clip.npy", tmp_path / "labels.slp", tmp_path / "model"
+    np.save(clip, np.stack([recording.frame(i) for i in range(N_FRAMES)]))
+    write_poses(recording.poses(Video("clip.npy", ())).select(list(range(2, 22, 3))), labels)
+    result = run(
+        *("train", labels, "--frames", clip, "--out", out, "--context", "--iterations", 3),
+        *(
+            "--device",
+            "cpu",
+            *settings("heatmap.side_px=64", "heatmap.batch=2", "model.channels=8"),
+        ),
+    )
+    assert result.exit_code == 0, result.output
+    assert "neighbouring" not in result.stderr
+    assert read_info(out).config.model.context
+    for name, part in (("whole.slp", ()), ("part.slp", ("--frame-range", "5:9"))):
+        result = run(
+            *("predict", out, clip, "--out", tmp_path / name, *part),
+            *settings("predict.score_threshold=0", "predict.precision='32'"),
+        )
+        assert result.exit_code == 0, result.output
+    whole, few = read_poses(tmp_path / "whole.slp"), read_poses(tmp_path / "part.slp")
+    assert whole.frame.tolist() == list(range(N_FRAMES))
+    assert few.frame.tolist() == [5, 6, 7, 8]
+    np.testing.assert_allclose(few.xy, whole.select(few.frame).xy, atol=0.05)

@@ -57,7 +57,7 @@ def choose(widget, index):
 
 def test_heat_maps_lie_on_the_frame(recording, model):
     predictor = Predictor.from_folder(model, Config().predict)
-    found = heat_maps(predictor, recording[0][0])
+    found = heat_maps(predictor, open_frames(recording[0]), 0)
     k, h, w = found.values.shape
     assert k == len(recording[1].skeleton)
     assert found.step_px == pytest.approx((8, 8))  # stride 4 at half the size

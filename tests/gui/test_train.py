@@ -182,6 +182,7 @@ def test_settings_come_from_the_form(widget):
     settings.unit.set_value("steps")
     settings.length.set_value(500)
     settings.seed.set_value(7)
+    settings.context.set_value(True)
     settings.device.set_value("cpu")
     settings.advanced.form("augment").editor("flip").set_value(0.0)
     config = settings.config()
@@ -191,6 +192,7 @@ def test_settings_come_from_the_form(widget):
         0,
     )
     assert (config.train.seed, config.train.device, config.augment.flip) == (7, "cpu", 0)
+    assert config.model.context
     settings.preset.set_value("paper")
     assert settings.config().model_dump() == {
         **Config.from_preset("paper").model_dump(),

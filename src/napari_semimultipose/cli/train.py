@@ -82,6 +82,15 @@ def train(
             "need videos, of the labels or --unlabeled.",
         ),
     ] = None,
+    around: Annotated[
+        bool | None,
+        typer.Option(
+            "--context/--no-context",
+            help="Also look at the two frames before and after each frame. The labels must be of a video, "
+            "or have these frames beside their images.",
+            show_default=False,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Length of training in minutes of wall-clock time.")
     ] = None,
@@ -105,6 +114,7 @@ def train(
     if context.args and not unlabeled:
         raise typer.BadParameter(f"unexpected: {' '.join(context.args)}")
     named: dict[str, Any] = {"model.kind": model, "train.method": method, "train.seed": seed}
+    named["model.context"] = around
     if method is not None and model is None:
         named["model.kind"] = "directpose"  # the methods are its own
     if losses is not None:

@@ -81,6 +81,12 @@ class ModelConfig(Settings):
     heat_depth: PositiveInt = Field(
         1, title="Heat map depth", description="3x3 convolutions before the heat maps"
     )
+    context: bool = Field(
+        False,
+        title="Neighbouring frames",
+        description="A second head looks at five frames, two before and two after; each keypoint is taken from "
+        "the surer head. The labelled frames must be of a video, or have the frames around them beside them",
+    )
 
 
 class DataConfig(Settings):

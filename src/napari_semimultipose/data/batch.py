@@ -34,6 +34,8 @@ class Batch:
         Pseudo labels of the unlabelled views, where they were made on whole frames.
     clip : Clip or None
         Consecutive unlabelled frames.
+    around : Tensor [L, 4, 3, S, S] or None
+        The two frames before and the two after each labelled one, in the same view.
     """
 
     images: Tensor
@@ -44,6 +46,7 @@ class Batch:
     to_view: Tensor = field(default_factory=lambda: torch.zeros(0, 2, 3))
     pseudo: list[PseudoView] = field(default_factory=list)
     clip: Clip | None = None
+    around: Tensor | None = None
 
     @property
     def n_labeled(self) -> int:
@@ -65,6 +68,7 @@ class Batch:
             move(self.to_view),
             [one.to(device) for one in self.pseudo],
             None if self.clip is None else self.clip.to(device),
+            None if self.around is None else move(self.around),
         )
 
 

@@ -29,6 +29,7 @@ from napari_semimultipose.data.views import (
     compose,
     invert,
     recolor,
+    recolor_alike,
     warp,
 )
 from napari_semimultipose.models.geometry import scale_points
@@ -137,6 +138,7 @@ class BatchMaker:
             else torch.zeros(0, 2, 3),
             [f[3] for f in free if f[3] is not None],
             self.clips(iteration, size.clip) if self._has_clip(iteration, size) else None,
+            torch.stack([m[4] for m in made]) if self.data.neighbours else None,
         )
 
     def _has_clip(self, iteration: int, size: BatchSize) -> bool:
@@ -146,7 +148,12 @@ class BatchMaker:
         """Return all frames that the batch of an iteration reads."""
         labeled, unlabeled = self.refs(iteration, size)
         clip = self.clips.refs(iteration, size.clip) if self._has_clip(iteration, size) else []
-        return [*labeled, *unlabeled, *clip]
+        beside = [other for ref in labeled for other in self._neighbours(ref)]
+        return [*labeled, *beside, *unlabeled, *clip]
+
+    def _neighbours(self, ref: FrameRef) -> tuple[FrameRef, ...]:
+        """Return the frames around a labelled one, where these are wanted."""
+        return self.data.neighbours[ref.key] if self.data.neighbours else ()
 
     def refs(self, iteration: int, size: BatchSize) -> tuple[list[FrameRef], list[FrameRef]]:
         """Return the labelled and unlabelled frames of an iteration."""
@@ -188,17 +195,59 @@ class BatchMaker:
 
     def _labeled(
         self, ref: FrameRef, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         view = self._look(ref, rng)
         if rng.random() < self.augment.paste:
             other = self.data.train[int(rng.integers(len(self.data.train)))]
             view = paste(view, self._look(other, rng), self.data.poses.skeleton.edges, rng)
+        return self._finished(view, rng)
+
+    def _finished(
+        self, view: LabeledView, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+        """Return a view in new colours, its labels, and the frames around it in the same colours."""
+        around: Tensor | None = None
+        if view.around:
+            together = recolor_alike(
+                [view.image, *view.around], self.augment, int(rng.integers(2**31))
+            )
+            image, around = together[0], together[1:]
+        else:
+            image = recolor(view.image, self.augment, rng)
         return (
-            recolor(view.image, self.augment, rng),
+            image,
             torch.from_numpy(np.nan_to_num(view.xy)).float(),
             torch.from_numpy(view.known),
             torch.from_numpy(view.inside),
+            around,
         )
+
+    def _seen(
+        self, ref: FrameRef, affine: Affine, xy: np.ndarray, known: np.ndarray, side: int
+    ) -> LabeledView:
+        """Return the view of a labelled frame, and of those around it, through a map.
+
+        Parameters
+        ----------
+        xy, known : array [I, K, 2], [I, K]
+            Labels in px of the scaled frame.
+        """
+        image = self.scaled(ref)
+        height, width = image.shape[1:]
+        view = warp(image, affine, side)
+        around = [
+            view if other.index == ref.index and other.frames is ref.frames
+            else warp(self.scaled(other), affine, side)
+            for other in self._neighbours(ref)
+        ]  # fmt: skip
+        xy = apply(affine, xy)
+        if np.linalg.det(affine[:, :2]) < 0:
+            xy, known = xy[:, self.mirror], known[:, self.mirror]
+        with np.errstate(invalid="ignore"):
+            inside = known & ((xy > -0.5) & (xy < side - 0.5)).all(-1)
+            back = apply(invert(affine), xy)
+            inside &= ((back > -0.5) & (back < [width - 0.5, height - 0.5])).all(-1)
+        return LabeledView(view, xy, known, inside, around)
 
     def _look(self, ref: FrameRef, rng: np.random.Generator) -> LabeledView:
         """Return a random view of a labelled frame, in its own colours."""
@@ -215,16 +264,7 @@ class BatchMaker:
         else:
             center = rng.uniform([0, 0], [width - 1, height - 1])
         affine = self._view((height, width), center, rng, self._zoom((height, width), rng))
-        view = warp(image, affine, self.config.crop_px)
-        xy = apply(affine, xy)
-        if np.linalg.det(affine[:, :2]) < 0:
-            xy, known = xy[:, self.mirror], known[:, self.mirror]
-        edge = self.config.crop_px - 0.5
-        with np.errstate(invalid="ignore"):
-            inside = known & ((xy > -0.5) & (xy < edge)).all(-1)
-            back = apply(invert(affine), xy)
-            inside &= ((back > -0.5) & (back < [width - 0.5, height - 0.5])).all(-1)
-        return LabeledView(view, xy, known, inside)
+        return self._seen(ref, affine, xy, known, self.config.crop_px)
 
     def _unlabeled(
         self, ref: FrameRef, rng: np.random.Generator, *, plain: bool

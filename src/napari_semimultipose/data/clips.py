@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_semimultipose.config import AugmentConfig
 from napari_semimultipose.data.frames import FrameRef
-from napari_semimultipose.data.views import Affine, invert, recolor, warp
+from napari_semimultipose.data.views import Affine, invert, recolor_alike, warp
 
 if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
@@ -150,13 +150,6 @@ class ClipMaker:
         view = self.draw_view((height, width), rng)
         colors = int(rng.integers(2**31))
         return Clip(
-            torch.stack(
-                [
-                    recolor(
-                        warp(image, view, self.side), self.augment, np.random.default_rng(colors)
-                    )
-                    for image in images
-                ]
-            ),
+            recolor_alike([warp(i, view, self.side) for i in images], self.augment, colors),
             torch.from_numpy(invert(view)).float(),
         )

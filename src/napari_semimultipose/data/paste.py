@@ -7,7 +7,7 @@ skeleton of an animal in place of a segmentation mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -34,12 +34,15 @@ class LabeledView:
         Which keypoints have a label.
     inside : array [I, K] of bool
         Which have a label inside the view.
+    around : list of Tensor [3, S, S]
+        The frames before and after it in the same view, where these are wanted.
     """
 
     image: Tensor
     xy: NDArray[np.float64]
     known: NDArray[np.bool_]
     inside: NDArray[np.bool_]
+    around: list[Tensor] = field(default_factory=list)
 
 
 def paste(
@@ -97,6 +100,8 @@ def paste(
         np.concatenate([onto.xy, source.xy[index]]),
         np.concatenate([onto.known & keep, source.known[index]]),
         np.concatenate([onto.inside & keep, source.inside[index]]),
+        # Animals move little in two frames, and their regions are wider than they.
+        [torch.lerp(a, b, blend) for a, b in zip(onto.around, source.around, strict=True)],
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.data.batches import BatchMaker
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.split import TrainingData
-from napari_semimultipose.data.views import Affine, affine_about, apply, invert, recolor, warp
+from napari_semimultipose.data.views import Affine, affine_about
 from napari_semimultipose.models.geometry import scale_points, side_scale
 from napari_semimultipose.poses import Poses
 
@@ -100,26 +99,12 @@ class WholeFrameMaker(BatchMaker):
 
     def _labeled(
         self, ref: FrameRef, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        image = self.scaled(ref)
-        height, width = image.shape[1:]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+        height, width = self.scaled(ref).shape[1:]
         full_height, full_width = ref.frames.frame_shape(ref.index)
         poses = self.data.poses
         present = poses.present[ref.row]
         xy = scale_points(poses.xy[ref.row][present], width / full_width, height / full_height)
         known = poses.visible[ref.row][present] > 0
         affine = self._whole_view((height, width), rng)
-        view = recolor(warp(image, affine, self.side), self.augment, rng)
-        xy = apply(affine, xy)
-        if np.linalg.det(affine[:, :2]) < 0:
-            xy, known = xy[:, self.mirror], known[:, self.mirror]
-        with np.errstate(invalid="ignore"):
-            inside = known & ((xy > -0.5) & (xy < self.side - 0.5)).all(-1)
-            back = apply(invert(affine), xy)
-            inside &= ((back > -0.5) & (back < [width - 0.5, height - 0.5])).all(-1)
-        return (
-            view,
-            torch.from_numpy(np.nan_to_num(xy)).float(),
-            torch.from_numpy(known),
-            torch.from_numpy(inside),
-        )
+        return self._finished(self._seen(ref, affine, xy, known, self.side), rng)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,9 @@ class TrainingData:
         What the user should know about the labels.
     footage : tuple of Footage
         The recordings whose frames follow each other.
+    neighbours : mapping of hashable to tuple of FrameRef
+        The two frames before and the two after each labelled frame, by its `FrameRef.key`; empty where
+        they are not asked for (see `data.neighbours`).
     """
 
     poses: Poses
@@ -42,6 +45,7 @@ class TrainingData:
     scale: float
     notes: tuple[str, ...] = ()
     footage: tuple[Footage, ...] = ()
+    neighbours: Mapping[Hashable, tuple[FrameRef, ...]] = field(default_factory=dict)
 
     def split(self) -> dict[str, Any]:
         """Content of ``split.json``: names or indices of the frames of each part."""

@@ -6,6 +6,7 @@ positions of the view; pixel centres are integers in both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -119,6 +120,11 @@ def recolor(view: Tensor, config: AugmentConfig, rng: np.random.Generator) -> Te
         y, x = rng.integers(0, side - h), rng.integers(0, side - w)
         out[:, y : y + h, x : x + w] = float(rng.uniform(0, 1))
     return out.clamp_(0, 1)
+
+
+def recolor_alike(views: Sequence[Tensor], config: AugmentConfig, seed: int) -> Tensor:
+    """Return views [V, 3, S, S] after the same change of colours; see `recolor`."""
+    return torch.stack([recolor(view, config, np.random.default_rng(seed)) for view in views])
 
 
 @lru_cache(maxsize=4)

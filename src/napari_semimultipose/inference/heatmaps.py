@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from napari_semimultipose.inference.predict import Predictor
-from napari_semimultipose.models.heatmap import HeatmapOutput
+from napari_semimultipose.inference.windows import window_of
+from napari_semimultipose.models.context import WINDOW
+from napari_semimultipose.models.heatmap import HeatmapOutput, surer_maps
+
+if TYPE_CHECKING:
+    from napari_semimultipose.io.frames import Frames
 
 
 @dataclass(frozen=True)
@@ -32,23 +38,34 @@ class HeatMaps:
 
 
 @torch.inference_mode()
-def heat_maps(predictor: Predictor, picture: NDArray) -> HeatMaps:
+def heat_maps(predictor: Predictor, frames: Frames, index: int) -> HeatMaps:
     """Compute the heat maps of a frame.
+
+    Those of a network that also looks at the frames around it are the surer ones of its two heads.
 
     Parameters
     ----------
     predictor : Predictor
-    picture : array [H, W, C] of uint8
+    frames : Frames
+    index : int
+        Which frame.
     """
-    loaded = predictor.load([picture])
-    output = predictor.forward(loaded.images)
+    picture = frames[index]
+    around: list[NDArray] = []
+    if predictor.looks_around:
+        five = window_of(frames, follow=True)(index)
+        around = [frames[i] for i in (*five[: WINDOW // 2], *five[WINDOW // 2 + 1 :])]
+    output, loaded = predictor.output_of(picture, around)
     if isinstance(output, HeatmapOutput):
         # The mass of a map is 1: as high as the middle of a label's Gaussian counts as certain.
-        certain = 1 / (2 * np.pi * predictor.info.config.heatmap.sigma_cells**2)
-        heat, stride = (output.probability / certain).clamp(max=1), output.stride
+        sigma = predictor.info.config.heatmap.sigma_cells
+        certain = 1 / (2 * np.pi * sigma**2)
+        heat, stride = (surer_maps(output, sigma) / certain).clamp(max=1), output.stride
         centre = stride / 2
     else:
         heat, stride = output.heat.sigmoid(), output.heat_stride
+        if output.context is not None:
+            heat = torch.maximum(heat, output.context.heat.sigmoid())
         centre = stride // 2 + 0.5
     ratio_x, ratio_y = loaded.ratio
     height, width = picture.shape[:2]

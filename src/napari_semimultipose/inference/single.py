@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_semimultipose.inference.follow import Animals
-from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker, decode
+from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker, decode_surer
 
 
 def one_animal(
@@ -26,7 +26,7 @@ def one_animal(
     score_threshold : float
         Animals with a lower score are left out.
     """
-    positions = decode(output, network.config.heatmap.sigma_cells)
+    positions = decode_surer(output, network.config.heatmap.sigma_cells)
     confidence = network.confidence(positions.mass)
     half = confidence.topk(-(-confidence.shape[1] // 2), dim=1).values.mean(1)
     xy = (positions.xy.double().cpu().numpy() + 0.5) / np.array(ratio) - 0.5

@@ -92,6 +92,11 @@ class ImageFrames(Frames):
         )
         self._recent: Recent[Picture] = Recent(min(32, CACHE_BYTES // (height * width * channels)))
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The images in frame order."""
+        return self._files
+
     def frame_shape(self, i: int) -> tuple[int, int]:
         """Height and width in px of picture i."""
         height, width = self._sizes[self._checked(i)]

@@ -148,7 +148,9 @@ def _translate(tree: Mapping[str, Any], names: Sequence[str]) -> _Translation:
         made.settings["heatmap.missing"] = "uniform" if uniform else "ignore"
     _backbone(str(model.get("backbone") or ""), made)
     kind = str(model.get("model_type") or "heatmap")
-    if kind != "heatmap":
+    if kind == "heatmap_mhcrnn":
+        made.settings["model.context"] = True
+    elif kind != "heatmap":
         made.notes.append(
             f"model_type {kind} is not available: heat maps of single frames are used"
         )

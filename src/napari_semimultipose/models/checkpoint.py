@@ -143,6 +143,7 @@ def describe_model(path: str | Path) -> dict[str, Any]:
         "keypoints": list(info.skeleton.keypoints),
         "preset": info.config.preset,
         "kind": "heatmap" if info.config.model.kind == "heatmap" else "directpose",
+        "context": info.config.model.context,
         "method": info.config.train.method,
         "backbone": info.config.model.backbone,
         "scale": info.scale,

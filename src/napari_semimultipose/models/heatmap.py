@@ -6,6 +6,7 @@ positions are decoded by mean shift with a Gaussian window, which has no bias be
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.models.backbone import Backbone
+from napari_semimultipose.models.context import Context, FrameFeatures
 from napari_semimultipose.models.directpose import _MEAN, _STD
 
 _COARSEST = 32
@@ -36,10 +38,13 @@ class HeatmapOutput:
         float32; their softmax over the cells of a map is the probability of the keypoint's position.
     stride : int
         Side of a cell in px of the network input. Cell i is centred at ``(i + 0.5) * stride - 0.5``.
+    context : HeatmapOutput or None
+        What the second head says, which looks at the frames around a frame, too.
     """
 
     logits: Tensor
     stride: int
+    context: HeatmapOutput | None = None
 
     @property
     def probability(self) -> Tensor:
@@ -48,7 +53,8 @@ class HeatmapOutput:
 
     def part(self, start: int, stop: int) -> HeatmapOutput:
         """Return the heat maps of some of the pictures."""
-        return HeatmapOutput(self.logits[start:stop], self.stride)
+        context = None if self.context is None else self.context.part(start, stop)
+        return HeatmapOutput(self.logits[start:stop], self.stride, context)
 
 
 class Positions(NamedTuple):
@@ -109,8 +115,31 @@ def decode(output: HeatmapOutput, sigma_cells: float) -> Positions:
     return Positions(xy.view(b, k, 2), found.view(b, k))
 
 
+def decode_surer(output: HeatmapOutput, sigma_cells: float) -> Positions:
+    """Positions by the surer of both heads, keypoint by keypoint; see `decode`."""
+    single = decode(output, sigma_cells)
+    if output.context is None:
+        return single
+    several = decode(output.context, sigma_cells)
+    better = several.mass > single.mass
+    return Positions(
+        torch.where(better[..., None], several.xy, single.xy),
+        torch.where(better, several.mass, single.mass),
+    )
+
+
+def surer_maps(output: HeatmapOutput, sigma_cells: float) -> Tensor:
+    """Heat maps [B, K, h, w] of the surer of both heads, keypoint by keypoint."""
+    if output.context is None:
+        return output.probability
+    better = decode(output.context, sigma_cells).mass > decode(output, sigma_cells).mass
+    return torch.where(better[..., None, None], output.context.probability, output.probability)
+
+
 class HeatmapTracker(nn.Module):
     """Heat maps of the keypoints of one animal.
+
+    With ``model.context``, a second head looks at the frames around a frame, too; see `models.context`.
 
     Parameters
     ----------
@@ -157,16 +186,80 @@ class HeatmapTracker(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
+        self.context: Context | None = None
+        if config.model.context:
+            # Last, so that the rest has the weights that it has without.
+            self.context = Context((head.source_width,), ((0, head.width),))
+            self.context_reader = copy.deepcopy(head.reader)
 
     @property
     def readouts(self) -> list[nn.Module]:
         """Last layers: their inputs are what all keypoints share."""
-        return [self.head.last]
+        if self.context is None:
+            return [self.head.last]
+        layers = [
+            m
+            for m in self.context_reader.modules()
+            if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
+        ]
+        return [self.head.last, layers[-1]]
 
-    def forward(self, images: Tensor) -> HeatmapOutput:
-        """Map images [B, 3, H, W] (0..1; H, W multiples of 32) to heat maps."""
-        features = self.backbone((images - self.mean) / self.std)
-        return HeatmapOutput(self.head(features).float(), self.stride)
+    def forward(
+        self, images: Tensor, windows: Tensor | None = None, around: Tensor | None = None
+    ) -> HeatmapOutput:
+        """Map images [B, 3, H, W] (0..1; H, W multiples of 32) to heat maps.
+
+        Parameters
+        ----------
+        windows : Tensor [N, 5] of int, optional
+            What the second head looks at: indices into `images` and, after these, `around`. Without,
+            there is no second head in the output.
+        around : Tensor [A, 3, H, W], optional
+            Pictures that are only looked at; no gradient of the backbone comes from them.
+        """
+        features = self.features(images, around)
+        return self.heads(features, windows, len(images))
+
+    def features(self, images: Tensor, around: Tensor | None = None) -> FrameFeatures:
+        """Compute what is needed of each picture, of `images` and then of `around`."""
+        levels = self._levels(images)
+        base = self.head.base(levels)
+        if self.context is None:
+            return FrameFeatures((base,))
+        source = self.head.source(levels)
+        if around is not None:
+            # The heads take nothing of them but what the recurrence makes of them.
+            with torch.no_grad():
+                more = self.head.source(self._levels(around))
+            source = torch.cat([source, more])
+        return FrameFeatures((base,), self.context.encode([source]))
+
+    def _levels(self, images: Tensor) -> dict[str, Tensor]:
+        levels: dict[str, Tensor] = self.head.levels(self.backbone((images - self.mean) / self.std))
+        return levels
+
+    def heads(
+        self, features: FrameFeatures, windows: Tensor | None = None, count: int | None = None
+    ) -> HeatmapOutput:
+        """Map features to heat maps.
+
+        Parameters
+        ----------
+        features : FrameFeatures
+        windows : Tensor [N, 5] of int, optional
+            Frames that the second head looks at.
+        count : int, optional
+            The first head reads so many frames, from the first on; by default those in the middle of the
+            windows, or all.
+        """
+        (base,) = features.maps
+        if windows is None or self.context is None:
+            return HeatmapOutput(self.head.read(base[:count]).float(), self.stride)
+        middle = base[windows[:, windows.shape[1] // 2]]
+        single = self.head.read(middle if count is None else base[:count])
+        (told,) = self.context([middle], features.encoded, windows)
+        several = HeatmapOutput(self.context_reader(told).float(), self.stride)
+        return HeatmapOutput(single.float(), self.stride, several)
 
     def confidence(self, mass: Tensor) -> Tensor:
         """Probability 0..1 that keypoints are right, from the mass of their peaks."""
@@ -189,8 +282,6 @@ class DeconvolutionHead(nn.Module):
     def __init__(self, width: int, n_keypoints: int, downsample: int) -> None:
         super().__init__()
         self.shuffle = nn.PixelShuffle(2)
-        width = (width // 4) * 4
-        self.width = width
         layers: list[nn.Module] = []
         channels = width // 4
         for _ in range(int(math.log2(_COARSEST)) - downsample - 1):
@@ -202,11 +293,33 @@ class DeconvolutionHead(nn.Module):
             channels = n_keypoints
         self.layers = nn.Sequential(*layers)
         self.last = layers[-1]
+        self.width = self.source_width = width // 4
+
+    @property
+    def reader(self) -> nn.Sequential:
+        """Layers from the base to the heat maps."""
+        return self.layers
+
+    def levels(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Map features {"32": [B, C, H/32, W/32]} to {"16": [B, width, H/16, W/16]}."""
+        x = features[str(_COARSEST)][:, : 4 * self.width]
+        return {str(_COARSEST // 2): self.shuffle(x)}
+
+    def base(self, levels: dict[str, Tensor]) -> Tensor:
+        """Return the input of `read`."""
+        return levels[str(_COARSEST // 2)]
+
+    def source(self, levels: dict[str, Tensor]) -> Tensor:
+        """Return what context looks at."""
+        return levels[str(_COARSEST // 2)]
+
+    def read(self, base: Tensor) -> Tensor:
+        """Map [B, width, H/16, W/16] to logits [B, K, h, w]."""
+        return self.layers(base)  # type: ignore[no-any-return]
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
-        """Map features {"32": [B, C, H/32, W/32]} to logits [B, K, h, w]."""
-        x = features[str(_COARSEST)][:, : self.width]
-        return self.layers(self.shuffle(x))  # type: ignore[no-any-return]
+        """Map features to logits [B, K, h, w]."""
+        return self.read(self.base(self.levels(features)))
 
 
 class PyramidHead(nn.Module):
@@ -232,7 +345,9 @@ class PyramidHead(nn.Module):
         stride: int,
     ) -> None:
         super().__init__()
-        self.finest = str(strides[0])
+        self.width = self.source_width = channels
+        # Context looks at cells twice as large: it tells where to look, not where exactly.
+        self.finest, self.coarser = str(strides[0]), str(strides[min(1, len(strides) - 1)])
         self.pyramid = FeaturePyramidNetwork(list(widths), channels)
         self.norm = nn.BatchNorm2d(channels)
         self.hidden = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
@@ -244,8 +359,30 @@ class PyramidHead(nn.Module):
         nn.init.zeros_(self.last.bias)
         self.shuffle = nn.PixelShuffle(fine) if fine > 1 else nn.Identity()
 
+    @property
+    def reader(self) -> nn.Sequential:
+        """Layers from the base to the heat maps."""
+        return nn.Sequential(self.last, self.shuffle)
+
+    def levels(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Map features {"4": [B, C, H/4, W/4], ...} to those of the pyramid."""
+        levels: dict[str, Tensor] = self.pyramid(features)
+        return levels
+
+    def base(self, levels: dict[str, Tensor]) -> Tensor:
+        """Map the levels to the input of `read`."""
+        x = self.norm(levels[self.finest]).relu()
+        base: Tensor = self.hidden_norm(self.hidden(x)).relu()
+        return base
+
+    def source(self, levels: dict[str, Tensor]) -> Tensor:
+        """Return what context looks at."""
+        return levels[self.coarser]
+
+    def read(self, base: Tensor) -> Tensor:
+        """Map [B, width, h', w'] to logits [B, K, h, w]."""
+        return self.shuffle(self.last(base))  # type: ignore[no-any-return]
+
     def forward(self, features: dict[str, Tensor]) -> Tensor:
-        """Map features {"4": [B, C, H/4, W/4], ...} to logits [B, K, h, w]."""
-        x = self.norm(self.pyramid(features)[self.finest]).relu()
-        x = self.hidden_norm(self.hidden(x)).relu()
-        return self.shuffle(self.last(x))  # type: ignore[no-any-return]
+        """Map features to logits [B, K, h, w]."""
+        return self.read(self.base(self.levels(features)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -27,11 +27,22 @@ def averaged_over_turns(network: Callable[[Tensor], Output], images: Tensor, tur
     turns : {1, 2, 4}
         Copies: as it is; and half a turn; and quarter turns.
     """
-    if turns == 1:
-        return network(images)
-    outputs = [_turned_back(network(_turned(images, q)), q) for q in _QUARTERS[turns]]
+    return averaged([network(copy) for copy in turned_copies(images, turns)])
+
+
+def turned_copies(images: Tensor, turns: int) -> list[Tensor]:
+    """Return images, and turned copies of them; see `averaged_over_turns`."""
+    return [_turned(images, q) for q in _QUARTERS[turns]]
+
+
+def averaged(outputs: Sequence[Output]) -> Output:
+    """Average what was said about the `turned_copies` of images."""
+    if len(outputs) == 1:
+        return outputs[0]
+    quarters = _QUARTERS[len(outputs)]
+    back = [_turned_back(one, q) for one, q in zip(outputs, quarters, strict=True)]
     levels = []
-    for same in zip(*(output.levels for output in outputs), strict=True):
+    for same in zip(*(output.levels for output in back), strict=True):
         levels.append(
             LevelOutput(
                 same[0].stride,
@@ -41,7 +52,13 @@ def averaged_over_turns(network: Callable[[Tensor], Output], images: Tensor, tur
                 torch.stack([v.guesses for v in same]).mean(0),
             )
         )
-    return Output(levels, _mean_logit([o.heat for o in outputs]), outputs[0].heat_stride)
+    context = [one.context for one in outputs if one.context is not None]
+    return Output(
+        levels,
+        _mean_logit([o.heat for o in back]),
+        back[0].heat_stride,
+        averaged(context) if context else None,
+    )
 
 
 def _mean_logit(logits: list[Tensor]) -> Tensor:
@@ -54,6 +71,8 @@ def _turned(images: Tensor, quarters: int) -> Tensor:
     The cells of stride s are at s i + s / 2. Reversing an axis of n px takes x to n - 1 - x; one px more
     takes cells to cells.
     """
+    if quarters == 0:
+        return images
     out = torch.rot90(images, quarters, (2, 3))
     if quarters in (1, 2):
         out = out.roll(1, 2)

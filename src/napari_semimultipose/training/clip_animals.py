@@ -13,6 +13,7 @@ from napari_semimultipose.data.batch import Batch
 from napari_semimultipose.data.clips import Clip
 from napari_semimultipose.inference.decode import candidates, sample_heat, suppress
 from napari_semimultipose.matching import assign
+from napari_semimultipose.models.context import clip_windows
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.training.step import Objective, StepLoss
 from napari_semimultipose.training.video import ClipPoses, VideoLosses
@@ -64,8 +65,15 @@ class ClipObjective:
         loss = self._objective(network, teacher, batch, progress)
         if batch.clip is None:
             return loss
-        poses = clip_poses(network(batch.clip.images), batch.clip, self.video.config.min_confidence)
-        terms, active = self.video.terms(poses)
+        images = batch.clip.images
+        windows = None if batch.around is None else clip_windows(len(images), images.device)
+        output: Output = network(images, windows)
+        least = self.video.config.min_confidence
+        poses = clip_poses(output, batch.clip, least)
+        heads = [poses]
+        if output.context is not None:
+            heads.append(clip_poses(output.context, batch.clip, least))
+        terms, active = self.video.mean_terms(heads)
         total = self.video.add(loss.total, terms, active, self.parameters, progress)
         raw = loss.terms | {name: term.detach() for name, term in terms.items()}
         raw |= {f"{name}_active": share for name, share in active.items()}

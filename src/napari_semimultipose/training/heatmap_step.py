@@ -11,6 +11,7 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.data.batch import Batch
 from napari_semimultipose.data.clips import Clip
 from napari_semimultipose.losses.heatmaps import gaussian_maps, heatmap_loss
+from napari_semimultipose.models.context import clip_windows, view_windows
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.models.heatmap import HeatmapOutput, decode
 from napari_semimultipose.training.step import StepLoss
@@ -56,17 +57,35 @@ class HeatmapObjective:
         clip = batch.clip if self.video is not None else None
         n = batch.n_labeled
         images = batch.images[:n] if clip is None else torch.cat([batch.images[:n], clip.images])
-        output: HeatmapOutput = network(images)
+        output: HeatmapOutput = network(images, *self._surroundings(batch, len(images), clip))
         loss = self._supervised(output.part(0, n), batch)
         raw = {"heatmap": loss.detach()}
+        if output.context is not None:
+            second = self._supervised(output.context.part(0, n), batch)
+            raw["context"] = second.detach()
+            loss = loss + second
         total = loss
         if clip is not None and self.video is not None:
-            poses = self._follow(output.part(n, len(images)), clip)
-            terms, active = self.video.terms(poses)
+            heads = [output, *([output.context] if output.context is not None else ())]
+            poses = [self._follow(head.part(n, len(images)), clip) for head in heads]
+            terms, active = self.video.mean_terms(poses)
             total = self.video.add(loss, terms, active, self.parameters, progress)
             raw |= {name: term.detach() for name, term in terms.items()}
             raw |= {f"{name}_active": share for name, share in active.items()}
         return StepLoss(total, raw)
+
+    @staticmethod
+    def _surroundings(
+        batch: Batch, n_images: int, clip: Clip | None
+    ) -> tuple[Tensor, Tensor] | tuple[()]:
+        """Return what the second head looks at: windows of the images, and further pictures."""
+        if batch.around is None:
+            return ()
+        n, device = batch.n_labeled, batch.images.device
+        windows = view_windows(n, n_images, device)
+        if clip is not None:
+            windows = torch.cat([windows, n + clip_windows(len(clip.images), device)])
+        return windows, batch.around.flatten(0, 1)
 
     def _follow(self, output: HeatmapOutput, clip: Clip) -> ClipPoses:
         """Return the animal on the frames of a clip."""

@@ -15,6 +15,7 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.data.batch import BatchSize
 from napari_semimultipose.data.batches import BatchMaker
 from napari_semimultipose.data.loaders import OnDemand, Prefetcher
+from napari_semimultipose.data.neighbours import with_neighbours
 from napari_semimultipose.data.single import WholeFrameMaker
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.errors import SemiMultiPoseError, TrainingError
@@ -98,6 +99,15 @@ def train(
             seed=run.config.train.seed,
             validation_keys=run.validation_keys,
         )
+        if run.config.model.context:
+            data = with_neighbours(data, frames, exclude)
+            if not data.neighbours:
+                if resume:
+                    raise TrainingError(
+                        "this run looks at the frames around the labelled ones, which are no longer found: "
+                        f"{data.notes[-1]}"
+                    )
+                run.config = run.config.with_settings({"model.context": False})
         run.start(data)
         yield from _events(run, data, should_stop)
     except SemiMultiPoseError as error:

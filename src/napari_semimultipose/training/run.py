@@ -221,6 +221,9 @@ class Run:
         batch = batch.to(self.device)
         if self.device.type == "cpu":
             batch.images = batch.images.contiguous(memory_format=torch.channels_last)
+            if batch.around is not None:
+                flat = batch.around.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+                batch.around = flat.view(batch.around.shape)
         set_learning_rate(self.optimizers, learning_rate_factor(config, share))
         self.network.train()
         teacher: Callable[[Tensor], Output] | None = None
@@ -304,7 +307,14 @@ class Run:
     def validate(self, data: TrainingData) -> Validation:
         """Score the weights that would be saved now."""
         network = self.averaged.network if self.averaged else self.network.eval()
-        scores = validate(network, self._info(), data.validation, data.poses, str(self.device))
+        scores = validate(
+            network,
+            self._info(),
+            data.validation,
+            data.poses,
+            str(self.device),
+            data.neighbours,
+        )
         if isinstance(self.network, HeatmapTracker) and isinstance(network, HeatmapTracker):
             # The average would forget what was measured on it.
             self.network.calibration.copy_(network.calibration)
@@ -391,7 +401,7 @@ class _Autocast(nn.Module):
         self.network = network
         self._fabric = fabric
 
-    def forward(self, images: Tensor) -> NetworkOutput:
+    def forward(self, *inputs: Tensor | None) -> NetworkOutput:
         with self._fabric.autocast():
-            output: NetworkOutput = self.network(images)
+            output: NetworkOutput = self.network(*inputs)
         return output

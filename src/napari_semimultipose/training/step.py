@@ -25,6 +25,7 @@ from napari_semimultipose.losses.objective import (
     weighted_sum,
 )
 from napari_semimultipose.losses.targets import boxes_of, missing_mask
+from napari_semimultipose.models.context import view_windows
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.training.pseudo import Unknown, pseudo_labels
@@ -90,8 +91,8 @@ class Objective:
         loss = self.config.loss
         size = (batch.images.shape[-2], batch.images.shape[-1])
         alpha, beta = fusion_weights(loss, self.config.train.method, progress)
-        output: Output = network(batch.images)
         n = batch.n_labeled
+        output = self._predicted(network, batch)
         labels = [
             Labels(*one) for one in zip(batch.keypoints, batch.labeled, batch.visible, strict=True)
         ]
@@ -99,6 +100,10 @@ class Objective:
         terms = self._supervised(labelled, labels, size)
         total = weighted_sum(terms, term_weights(loss))
         raw = dict(terms)
+        if output.context is not None:
+            second = self._supervised(output.context, labels, size)
+            total = total + weighted_sum(second, term_weights(loss))
+            raw |= {f"context_{name}": value for name, value in second.items()}
         if alpha > 0:
             total = total + alpha * self._fusion(
                 network, batch.images[:n], labelled, progress, raw, "labeled"
@@ -115,6 +120,16 @@ class Objective:
                     teacher, batch, free, size, progress, raw
                 )
         return StepLoss(total, {name: value.detach() for name, value in raw.items()})
+
+    @staticmethod
+    def _predicted(network: nn.Module, batch: Batch) -> Output:
+        output: Output
+        if batch.around is None:
+            output = network(batch.images)
+        else:
+            windows = view_windows(batch.n_labeled, len(batch.images), batch.images.device)
+            output = network(batch.images, windows, batch.around.flatten(0, 1))
+        return output
 
     def _supervised(
         self, output: Output, labels: Sequence[Labels], size: tuple[int, int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from napari_semimultipose.config import EvaluateConfig, PredictConfig
 from napari_semimultipose.data.frames import FrameRef
@@ -20,9 +20,19 @@ SCORES = ("ap", "ap50", "ap75", "ap_loose", "median_error_px", "recall")
 
 
 def validate(
-    network: Network, info: ModelInfo, refs: Sequence[FrameRef], poses: Poses, device: str
+    network: Network,
+    info: ModelInfo,
+    refs: Sequence[FrameRef],
+    poses: Poses,
+    device: str,
+    neighbours: Mapping[Hashable, Sequence[FrameRef]] | None = None,
 ) -> dict[str, float]:
     """Predict the frames of `refs` and compare with their labels in `poses`.
+
+    Parameters
+    ----------
+    neighbours : mapping, optional
+        As `TrainingData.neighbours`.
 
     Returns
     -------
@@ -37,9 +47,8 @@ def validate(
     predictor = Predictor(network, info, config)
     parts = []
     for ref in refs:
-        image = ref.frames[ref.index]
-        loaded = predictor.load([image])
-        animals = predictor.animals(predictor.forward(loaded.images), loaded)
+        around = [n.frames[n.index] for n in (neighbours or {}).get(ref.key, ())]
+        animals = predictor.animals(*predictor.output_of(ref.frames[ref.index], around))
         video = int(poses.video[ref.row])
         parts.append(to_poses(info.skeleton, [ref.index], animals, poses.videos, video))
     truth = with_points_inside(poses, refs).select([r.row for r in refs])

@@ -141,6 +141,18 @@ class VideoLosses:
             terms["multiview"], active["multiview"] = self.views.loss(poses.xy, sure)
         return terms, active
 
+    def mean_terms(self, heads: Sequence[ClipPoses]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the means of the `terms` of several heads, each of which follows a clip on its own."""
+        if len(heads) == 1:
+            return self.terms(heads[0])
+        both = [self.terms(poses) for poses in heads]
+        # A tolerance may be settled between two heads: then the first has no term yet.
+        names = set.intersection(*(set(terms) for terms, _ in both))
+        return tuple(  # type: ignore[return-value]
+            {name: torch.stack([part[name] for part in parts]).mean() for name in sorted(names)}
+            for parts in zip(*both, strict=True)
+        )
+
     def _measure(self, poses: ClipPoses) -> None:
         """Take in the ways of a clip; settle the tolerated jump once there are enough."""
         with torch.no_grad():

@@ -56,7 +56,7 @@ def heat_events(
                 frame = wanted.get_nowait()
         except queue.Empty:
             continue
-        maps = heat_maps(predictor, frames[frame])
+        maps = heat_maps(predictor, frames, frame)
         yield Computed(frame, maps, predictor.skeleton.keypoints)
 
 

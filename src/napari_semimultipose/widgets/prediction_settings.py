@@ -328,7 +328,7 @@ def summary_of(about: Mapping[str, Any]) -> str:
     shown = ", ".join(keypoints[:SHOWN_KEYPOINTS]) + (f" and {more} more" if more > 0 else "")
     lines = [
         f"{len(keypoints)} keypoints: {shown}" if len(keypoints) > 1 else f"1 keypoint: {shown}",
-        f"{about['method']}, preset {about['preset']}, {about['iteration']} steps",
+        f"{about['method']}{', with context' if about.get('context') else ''}, preset {about['preset']}, {about['iteration']} steps",
     ]
     texts = {"ap": "AP {:.2f}", "median_error_px": "median error {:.1f} px"}
     scores = about["scores"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QHBoxLayout, QSpinBox, QVBoxLayout, QWidget
 
-from napari_semimultipose.config import PRESETS, Config, TrainConfig
+from napari_semimultipose.config import PRESETS, Config, ModelConfig, TrainConfig
 from napari_semimultipose.widgets.choosers import PathField, devices, free_name
 from napari_semimultipose.widgets.editors import ChoiceEditor, editor_for
 from napari_semimultipose.widgets.forms import DEVICE_HELP, AdvancedSettings, rows_of
@@ -47,6 +47,7 @@ METHOD_HELP = {
 GROUPS = ("model", "heatmap", "data", "augment", "loss", "video", "train")
 IN_MAIN_FORM = (
     "model.kind",
+    "model.context",
     "video.losses",
     "video.strength",
     "train.method",
@@ -69,6 +70,7 @@ class TrainingSettings(QWidget):
         self.preset.set_help(PRESET_HELP)
         self.kind = ChoiceEditor(KIND_NAMES, self)
         self.kind.set_help(KIND_HELP)
+        self.context = editor_for(ModelConfig.model_fields["context"], parent=self)
         self.method = ChoiceEditor(METHOD_NAMES, self)
         self.method.set_help(METHOD_HELP)
         self.length = FloatEditor(0.05, 1e9, parent=self)
@@ -89,6 +91,11 @@ class TrainingSettings(QWidget):
         form = rows_of(
             ("Preset", self.preset, "Settings to start from; it sets all that follow"),
             ("Animals", self.kind, "\n".join(KIND_HELP.values())),
+            (
+                "Context",
+                self.context,
+                (ModelConfig.model_fields["context"].description or "") + " (model.context)",
+            ),
             ("Learn from", self.method, "\n".join(METHOD_HELP.values())),
             ("Train for", length, "Wall-clock time, or number of optimiser steps"),
             ("Device", self.device, DEVICE_HELP),
@@ -123,6 +130,7 @@ class TrainingSettings(QWidget):
         length = self.length.value()
         changes: Mapping[str, Any] = {
             "model.kind": self.kind.value(),
+            "model.context": self.context.value(),
             "train.method": self.method.value(),
             "train.minutes": length if by_time else 0.0,
             "train.iterations": 0 if by_time else max(1, round(length)),
@@ -144,6 +152,7 @@ class TrainingSettings(QWidget):
         self.advanced.set_config(config)
         self.rules.set_config(config)
         self.kind.set_value(config.model.kind)
+        self.context.set_value(config.model.context)
         self.method.set_value(config.train.method)
         self._on_kind()
         by_steps = config.train.iterations > 0

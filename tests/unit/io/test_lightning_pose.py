@@ -84,13 +84,21 @@ def test_files_and_settings_are_found(tmp_path: Path) -> None:
 
 def test_unknown_networks_become_the_usual_one(tmp_path: Path) -> None:
     content = tree()
-    content["model"] |= {"backbone": "vits_dino", "model_type": "heatmap_mhcrnn"}
+    content["model"] |= {"backbone": "vits_dino", "model_type": "regression"}
     found = read_project(project(tmp_path, content))
     config = Config().with_settings(found.settings)
     assert config.model.backbone == Config().model.backbone
     assert not config.model.pretrained
     assert "vits_dino" in " ".join(found.notes)
-    assert "heatmap_mhcrnn" in " ".join(found.notes)
+    assert "model_type regression" in " ".join(found.notes)
+
+
+def test_the_network_with_context_frames_is_taken_over(tmp_path: Path) -> None:
+    content = tree()
+    content["model"] |= {"model_type": "heatmap_mhcrnn"}
+    found = read_project(project(tmp_path, content))
+    assert Config().with_settings(found.settings).model.context
+    assert "mhcrnn" not in " ".join(found.notes)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,8 @@ from torchvision.ops import deform_conv2d
 from napari_semimultipose.config import Config, ModelConfig
 from napari_semimultipose.errors import ConfigError
 from napari_semimultipose.models.backbone import BACKBONES, Backbone
-from napari_semimultipose.models.directpose import (
-    DirectPose,
-    KeypointBranch,
-    group_indices,
-    sample_at,
-)
+from napari_semimultipose.models.branches import KeypointBranch, sample_at
+from napari_semimultipose.models.directpose import DirectPose, group_indices
 from napari_semimultipose.models.geometry import locations
 
 NAMES = ("nose", "earL", "earR", "tail")
