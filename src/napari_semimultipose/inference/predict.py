@@ -19,6 +19,7 @@ from napari_semimultipose.inference.pictures import PicturePredictor
 from napari_semimultipose.inference.reader import Reader
 from napari_semimultipose.inference.windows import WindowOf, Windows, frames_needed, window_of
 from napari_semimultipose.models.device import give_back_memory
+from napari_semimultipose.models.threads import Threads
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 if TYPE_CHECKING:
@@ -67,17 +68,22 @@ class Predictor(PicturePredictor):
             Frame indices of a batch, in the given order, and their animals.
         """
         follower = self._follower(frames, indices) if follow else None
-        if follower is not None:
-            yield from self._following(follower, frames, indices, should_stop)
-        else:
-            window = window_of(frames, follow=follow) if self.looks_around else None
-            yield from self._whole_frames(frames, indices, window, should_stop)
+        threads = Threads(fixed=self.device.type != "cpu")
+        try:
+            if follower is not None:
+                yield from self._following(follower, frames, indices, threads, should_stop)
+            else:
+                window = window_of(frames, follow=follow) if self.looks_around else None
+                yield from self._whole_frames(frames, indices, window, threads, should_stop)
+        finally:
+            threads.release()
 
     def _whole_frames(
         self,
         frames: Frames,
         indices: range | Sequence[int],
         window: WindowOf | None,
+        threads: Threads,
         should_stop: Callable[[], bool],
     ) -> Iterator[tuple[list[int], list[Animals]]]:
         needed = indices if window is None else frames_needed(frames, indices, window)
@@ -93,12 +99,13 @@ class Predictor(PicturePredictor):
                     if should_stop():
                         break
                     if windows is None:
-                        output = self.forward(loaded.images)
+                        with threads.timed():
+                            output = self.forward(loaded.images)
                     else:
+                        with threads.timed():
+                            features = self.features(loaded.images)
                         # All of one batch have one size: those of a window do.
-                        numbers, features, places = windows.take(
-                            numbers, self.features(loaded.images)
-                        )
+                        numbers, features, places = windows.take(numbers, features)
                         if not numbers:
                             continue
                         output = self.heads(features, places)
@@ -141,6 +148,7 @@ class Predictor(PicturePredictor):
         follower: Follower,
         frames: Frames,
         indices: range | Sequence[int],
+        threads: Threads,
         should_stop: Callable[[], bool],
     ) -> Iterator[tuple[list[int], list[Animals]]]:
         """Predict frames in windows around the animals; see `inference.follow`."""
@@ -155,7 +163,8 @@ class Predictor(PicturePredictor):
                     if follower.lost or rest[0].shape[:2] != follower.frame_size:
                         found += self._whole(follower, rest[0])
                     else:
-                        found += self._in_windows(follower, rest)
+                        with threads.timed():
+                            found += self._in_windows(follower, rest)
                 yield numbers, found
         finally:
             reader.close()
