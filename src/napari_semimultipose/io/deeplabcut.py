@@ -242,7 +242,7 @@ def _write_one(poses: Poses, path: Path, style: TableStyle) -> list[str]:
 def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:
     """Lay the labels of one video out as a table."""
     flat = poses.instances()
-    names, who = _individuals(poses, flat, style)
+    names, who = individuals(poses, flat, style)
     parts = _parts(flat, names, who)
     coords = ("x", "y", "likelihood") if style.likelihood else ("x", "y")
     data = flat["xy"]
@@ -331,7 +331,7 @@ _FORMER = (
 )
 
 
-def _individuals(
+def individuals(
     poses: Poses, flat: Mapping[str, NDArray], style: TableStyle
 ) -> tuple[list[str], IntArray]:
     """Names of individuals, and for each instance [M] its own: its track, or a free one."""
