@@ -53,10 +53,10 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
     """
     table = read_table(path)
     config = config_above(path)
-    return poses_from_tables([(table, _video(table, path, frames_root))], config)
+    return poses_from_tables([(table, video_of_table(table, path, frames_root))], config)
 
 
-def _video(table: Table, path: Path, frames_root: Path | None) -> Video:
+def video_of_table(table: Table, path: Path, frames_root: Path | None) -> Video:
     """Say what the rows of a table belong to."""
     if not table.named:
         stem = path.stem

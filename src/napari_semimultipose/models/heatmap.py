@@ -201,7 +201,11 @@ class DeconvolutionHead(nn.Module):
             layers.append(layer)
             channels = n_keypoints
         self.layers = nn.Sequential(*layers)
-        self.last = layers[-1]
+
+    @property
+    def last(self) -> nn.Module:
+        """The last layer; no second name of it among the weights, which could then not be saved."""
+        return self.layers[-1]
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Map features {"32": [B, C, H/32, W/32]} to logits [B, K, h, w]."""
