@@ -221,8 +221,15 @@ def _style(name: str, poses: Poses, multi: bool) -> TableStyle:
 
 
 def has_individuals(poses: Poses) -> bool:
-    """Whether a table of these poses needs individuals: several animals on a frame, or tracks."""
-    return bool((poses.present.sum(1) > 1).any() or (poses.track >= 0).any())
+    """Whether a table of these poses needs individuals: several animals on a frame, or tracks.
+
+    One track that nobody has named says nothing: it comes from following one animal.
+    """
+    if (poses.present.sum(1) > 1).any():
+        return True
+    used = np.unique(poses.track[poses.track >= 0]).tolist()
+    names = all_track_names(poses)
+    return len(used) > 1 or any(names[track] != f"track_{track}" for track in used)
 
 
 def _is_predicted(poses: Poses) -> bool:
@@ -385,7 +392,7 @@ def lost_in_table(poses: Poses, style: TableStyle) -> list[str]:
             "count as not labelled"
         )
     loose = int((flat["track"] < 0).sum())
-    if not style.multi and loose < len(flat["track"]):
+    if not style.multi and loose < len(flat["track"]) and has_individuals(poses):
         said.append(f"{title} files of one animal hold no tracks")
     if style.multi and loose:
         said.append(f"{title} gives every animal a name: {loose} animals without a track got one")

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.atomic import replace_file
-from napari_semimultipose.io.deeplabcut import TableStyle, individuals
+from napari_semimultipose.io.deeplabcut import TableStyle, has_individuals, individuals
 from napari_semimultipose.metrics import Metric, Metrics
 from napari_semimultipose.poses import Poses
 
@@ -26,7 +26,7 @@ def write_metrics(
     """Write the metrics of poses beside the file that holds them.
 
     One animal: a header with the keypoints, then a row a frame (its number, or the name of the image). With
-    several animals: two header rows, ``individuals`` and ``bodyparts``.
+    several animals, or named tracks: two header rows, ``individuals`` and ``bodyparts``.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def write_metrics(
 
 
 def _write(poses: Poses, metric: Metric, path: Path, sets: Sequence[str] | None) -> None:
-    multi = bool((poses.present.sum(1) > 1).any()) or len(np.unique(poses.track[poses.present])) > 1
+    multi = has_individuals(poses)
     flat = poses.instances()
     names, who = individuals(poses, flat, TableStyle("Lightning Pose", multi, True))
     chosen = np.unique(who).tolist() or [0]

@@ -99,6 +99,7 @@ def test_what_is_lost_is_said(tmp_path):
         [0, 1, 2],
         visible=np.ones((3, 1, 2)),
         track=[[0], [0], [-1]],
+        track_names=("Tom",),
         videos=(Video("clip.mp4"),),
     )
     lost = write_poses(original, tmp_path / "a.csv", format="lightning-pose")
@@ -454,3 +455,21 @@ def test_an_empty_first_row_above_frame_numbers(tmp_path):
     head = "scorer,a,a,a\nbodyparts,nose,nose,nose\ncoords,x,y,likelihood\n"
     path.write_text(f"{head},,,\n0,1,2,0.5\n1,3,4,0.5\n")
     assert read_poses(path).frame.tolist() == [0, 1]
+
+
+def test_one_followed_animal_has_no_individuals(tmp_path):
+    """Predictions of the heat-map network are read by Lightning Pose and its smoother."""
+    xy = np.random.default_rng(0).uniform(0, 50, (4, 1, 2, 2))
+    skeleton = Skeleton(("nose", "tail"))
+    predicted = np.full((4, 1), Source.PREDICTED)
+    poses = Poses(skeleton, xy, range(4), track=np.zeros((4, 1), int), source=predicted)
+    lost = write_poses(poses, tmp_path / "one.csv")
+    assert not any("track" in text for text in lost)
+    head = (tmp_path / "one.csv").read_text().splitlines()[:3]
+    assert [line.split(",")[0] for line in head] == ["scorer", "bodyparts", "coords"]
+    # Also when the track got its number as a name in a file between.
+    write_poses(poses, tmp_path / "one.slp")
+    write_poses(read_poses(tmp_path / "one.slp"), tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "one.csv").read_text()
+    write_poses(replace(poses, track_names=("Tom",)), tmp_path / "named.csv")
+    assert "individuals,Tom" in (tmp_path / "named.csv").read_text()
