@@ -1,12 +1,15 @@
 """How long a training step takes, how much of it is the network, and how long training takes to start.
 
     python benchmarks/training_speed.py --data ../shared/data --out RESULTS [--tasks bees25 flies100]
-        [--arms directpose semimultipose] [--steps 60] [--repeats 3]
+        [--arms directpose semimultipose clips] [--steps 60] [--repeats 3]
 
 Each run is a process of its own, as a user would start it, with all cores. ``start`` is the time from the
 start of the process to the end of the first step, imports and reading labels included; ``loading`` is
 what a step waits for its views; ``faults`` are the page faults of a step. ``semimultipose`` uses
-unlabelled views from the first step on. Writes ``training_speed.json``, ``.md`` and ``.png``; repeats
+unlabelled views from the first step on; ``clips`` is supervised learning with the losses on video from
+the first step on and a clip in every second step, as by default: its ``loading`` is the mean over steps, because
+every second one waits for a clip. The task ``mouse`` is one animal with the heat-map network
+(`mouse-mirror`, 72 labels, and its video). Writes ``training_speed.json``, ``.md`` and ``.png``; repeats
 that are in the file already are not run again.
 """
 
@@ -23,10 +26,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-from label_efficiency import bees, flies
+from label_efficiency import Task, bees, flies
 from tables import PEERS, Results, bars, markdown, mean_and_error
 
+from napari_semimultipose import read_poses
+
 WARM_UP = 5  # first steps, which are not counted: the loaders and the allocator fill
+
+
+def mouse(data: Path, count: str, seed: int, validation: bool) -> Task:
+    """Return the mouse in a mirror: 72 labelled images, its video without labels."""
+    root = data / "mouse-mirror"
+    names = [str(name) for name in read_poses(root / "CollectedData.csv").videos[0].images]
+    test = names[4::5]
+    train = [name for name in names if name not in test][: int(count or len(names))]
+    video = root / "videos" / "test_vid.mp4"
+    return Task(root / "CollectedData.csv", root, train, test, test, [video], False)
 
 
 def one_run(data: Path, task: str, arm: str, steps: int) -> dict[str, Any]:
@@ -65,10 +80,13 @@ def one_run(data: Path, task: str, arm: str, steps: int) -> dict[str, Any]:
     timed(Prefetcher, "get", "loading")
     timed(Run, "step", "network")
     kind = task.rstrip("0123456789")
-    made = {"bees": bees, "flies": flies}[kind](data, task[len(kind) :], 0, False)
+    makers = {"bees": bees, "flies": flies, "mouse": mouse}
+    made = makers[kind](data, task[len(kind) :], 0, False)
+    clips = {"video.losses": ["temporal", "pca"], "video.start": 0.0} if arm == "clips" else {}
     config = Config().with_settings(
         {
-            "train.method": arm,
+            "train.method": "directpose" if arm == "clips" else arm,
+            **clips,
             "train.minutes": 0,
             "train.iterations": 100_000,
             "train.validate_every": 1,
@@ -89,7 +107,8 @@ def one_run(data: Path, task: str, arm: str, steps: int) -> dict[str, Any]:
         ):
             if isinstance(event, Failed):
                 raise SystemExit(event.message)
-    ms = {name: 1000 * statistics.median(values[WARM_UP:]) for name, values in times.items()}
+    middle = statistics.mean if arm == "clips" else statistics.median
+    ms = {name: 1000 * middle(values[WARM_UP:]) for name, values in times.items()}
     return {
         "step_ms": round(ms["loading"] + ms["network"], 1),
         "loading_ms": round(ms["loading"], 1),

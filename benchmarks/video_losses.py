@@ -45,7 +45,7 @@ from napari_semimultipose.losses.multiview import fit_multiview_pca
 from napari_semimultipose.losses.pca import fit_pose_pca
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import Done, Failed, Notice
-from napari_semimultipose.training.video import view_indices
+from napari_semimultipose.training.subspaces import view_indices
 
 ARMS: dict[str, dict[str, object]] = {
     "supervised": {},

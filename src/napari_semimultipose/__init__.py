@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .api import (
         check,
         evaluate,
+        measure,
         open_frames,
         predict,
         read_poses,
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "check",
     "evaluate",
+    "measure",
     "open_frames",
     "predict",
     "read_poses",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_semimultipose.io.frames import Frames
     from napari_semimultipose.labeling.label_check import LabelProblem
     from napari_semimultipose.labeling.suggest import Progress, Suggestion
+    from napari_semimultipose.metrics import Metric
+    from napari_semimultipose.plausibility import Yardstick
     from napari_semimultipose.recordings import Recording
     from napari_semimultipose.smoothing import Smoothed
     from napari_semimultipose.training.events import Event
@@ -37,6 +39,7 @@ __all__ = [
     "Config",
     "check",
     "evaluate",
+    "measure",
     "open_frames",
     "predict",
     "read_poses",
@@ -285,6 +288,67 @@ def predict(
     return result
 
 
+def measure(
+    predictions: FilePath | Poses,
+    *,
+    model: FilePath | None = None,
+    labels: FilePath | Poses | None = None,
+    out: FilePath | None = None,
+    on_progress: Callable[[float], Any] | None = None,
+) -> dict[str, Metric]:
+    """Measure how plausible predictions are, without any truth.
+
+    The metrics of Lightning Pose, also for several animals: ``temporal_norm``,
+    ``pca_singleview_error`` and ``pca_multiview_error``; see `plausibility`.
+
+    Parameters
+    ----------
+    predictions : path or Poses
+    model : path, optional
+        Folder of the model or ensemble whose labels say which poses are usual.
+    labels : path or Poses, optional
+        Labels that say it instead.
+    out : path, optional
+        Name of a file of predictions, beside which a CSV file is written for each metric
+        (``NAME_temporal_norm.csv``, ...).
+    on_progress : callable, optional
+        Called with the share 0..1 that is done.
+
+    Returns
+    -------
+    dict of str to Metric
+        In px, with what is plausible; metrics that the labels do not allow are left out.
+
+    Raises
+    ------
+    ConfigError
+        When neither a model nor labels are given, or both.
+    ModelError, LabelsError
+        When files cannot be read, or have other keypoints.
+    """
+    from napari_semimultipose import plausibility
+    from napari_semimultipose.io.metric_tables import write_metrics
+
+    poses = predictions if isinstance(predictions, Poses) else read_poses(predictions)
+    yardstick = yardstick_of(model, labels)
+    found = plausibility.drain(yardstick.measure(poses), on_progress)
+    if out is not None:
+        write_metrics(poses, found, Path(out), yardstick.sets(poses))
+    return found
+
+
+def yardstick_of(model: FilePath | None, labels: FilePath | Poses | None) -> Yardstick:
+    """Return what predictions are compared with: the labels of a model, or labels; see `measure`."""
+    from napari_semimultipose.plausibility import Yardstick
+
+    if (model is None) == (labels is None):
+        raise ConfigError("give the model whose labels say what is usual, or labels: one of them")
+    if model is not None:
+        return Yardstick.of_model(Path(model))
+    assert labels is not None
+    return Yardstick.of_labels(labels if isinstance(labels, Poses) else read_poses(labels))
+
+
 def render(
     poses: Poses,
     frames: Any,
@@ -433,6 +497,7 @@ def suggest(
     count: int = 20,
     predictions: FilePath | Poses | Sequence[FilePath | Poses] = (),
     labels: FilePath | Poses | None = None,
+    model: FilePath | None = None,
     seed: int = 0,
     should_stop: Callable[[], bool] | None = None,
     on_progress: Callable[[Progress], Any] | None = None,
@@ -453,6 +518,9 @@ def suggest(
         first one is judged.
     labels : path or Poses, optional
         Labels; the frames that they hold are never suggested.
+    model : path, optional
+        Folder of the model that predicted: its labels say which poses are usual, and how well views agree. By
+        default `labels` do, where there are enough.
     seed : int
         Of the clustering for ``diverse``; equal seeds give equal suggestions.
     should_stop : callable, optional
@@ -474,6 +542,7 @@ def suggest(
     """
     from napari_semimultipose.io.frames import Frames
     from napari_semimultipose.labeling import suggest as work
+    from napari_semimultipose.plausibility import judge_of
     from napari_semimultipose.recordings import open_recording
 
     given = [predictions] if isinstance(predictions, (str, os.PathLike, Poses)) else predictions
@@ -481,6 +550,8 @@ def suggest(
         raise ConfigError(
             f"predictions are only used by 'uncertain': leave them out, or leave out {by!r}"
         )
+    if model is not None and not given:
+        raise ConfigError("a model says how usual predicted poses are: give predictions too")
     tables = [p if isinstance(p, Poses) else read_poses(p) for p in given]
     known = labels if isinstance(labels, Poses) or labels is None else read_poses(labels)
     with ExitStack() as opened:
@@ -494,6 +565,9 @@ def suggest(
                 count,
                 predictions=tables,
                 labels=() if known is None else [known],
+                judge=judge_of(
+                    () if known is None else [known], None if model is None else Path(model)
+                ),
                 seed=seed,
                 should_stop=should_stop or (lambda: False),
             ),

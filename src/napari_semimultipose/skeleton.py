@@ -95,6 +95,19 @@ _VIEW = re.compile(
 )
 
 
+def animal_and_view(name: str) -> tuple[str, str]:
+    """Split the name of an animal that is seen in several views: ``mouse1_top`` is mouse1 in the view top.
+
+    Returns
+    -------
+    (str, str)
+        The animal ("" where the name is that of a view alone) and the view in small letters; the whole name
+        and "" where the name tells no view.
+    """
+    part, _, view = name.rpartition("_")
+    return (part, view.lower()) if _VIEW.fullmatch(view) else (name, "")
+
+
 def views_in_names(keypoints: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Find keypoints that are one body part seen in several views, by the endings of their names.
 
@@ -108,9 +121,9 @@ def views_in_names(keypoints: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """
     places: dict[str, dict[str, str]] = {}
     for name in keypoints:
-        part, _, view = name.rpartition("_")
-        if part and _VIEW.fullmatch(view):
-            places.setdefault(view.lower(), {})[part] = name
+        part, view = animal_and_view(name)
+        if part and view:
+            places.setdefault(view, {})[part] = name
     if len(places) < 2:
         return ()
     common = [p for p in next(iter(places.values())) if all(p in v for v in places.values())]

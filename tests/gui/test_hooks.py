@@ -313,3 +313,32 @@ def test_samples_open_quickly_and_can_be_learnt_from(viewer, plugin, key):
         x, y = np.moveaxis(poses.xy[poses.visible > 0], -1, 0)
         assert x.max() < image.data.shape[2]
         assert y.max() < image.data.shape[1]
+
+
+def test_a_lightning_pose_folder_opens_with_its_images(tmp_path):
+    """The folder itself, its configuration, and one of several cameras."""
+    from PIL import Image as Picture
+
+    for view in ("top", "side"):
+        folder = tmp_path / "labeled-data" / view
+        folder.mkdir(parents=True)
+        lines = ["scorer,me,me", "bodyparts,nose,nose", "coords,x,y"]
+        for i in range(3):
+            Picture.fromarray(np.zeros((20, 30), np.uint8)).save(folder / f"img{i}.png")
+            lines.append(f"labeled-data/{view}/img{i}.png,{i},5")
+        (tmp_path / f"CollectedData_{view}.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "config.yaml").write_text(
+        "data:\n  csv_file: [CollectedData_top.csv, CollectedData_side.csv]\n"
+    )
+    manifest = PluginManifest.from_file(PACKAGE / "napari.yaml")
+    (labels,) = (r for r in manifest.contributions.readers if "labels" in r.command)
+    assert any(fnmatch("config.yaml", pattern) for pattern in labels.filename_patterns)
+    for place in (tmp_path, tmp_path / "config.yaml"):
+        reader = get_labels_reader(str(place))
+        assert reader is not None
+        layers = reader(str(place))
+        kinds = [kind for _, _, kind in layers]
+        assert kinds.count("image") == 1
+        assert kinds.count("points") == 2
+    (tmp_path / "other.yaml").write_text("a: 1")
+    assert get_labels_reader(str(tmp_path / "other.yaml")) is None

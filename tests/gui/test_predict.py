@@ -15,7 +15,7 @@ from qtpy.QtCore import QTimer
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import FramesError
 from napari_semimultipose.inference import members  # noqa: F401  # before its parts are replaced
-from napari_semimultipose.io.labels import read_poses
+from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.models.checkpoint import ModelInfo, write_info
@@ -23,7 +23,7 @@ from napari_semimultipose.poses import Poses, Source
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets import jobs, worker
 from napari_semimultipose.widgets import predict as predict_module
-from napari_semimultipose.widgets.jobs import Chunk, Predicted, Ready, Saved, Tracking
+from napari_semimultipose.widgets.jobs import Chunk, Measuring, Predicted, Ready, Saved, Tracking
 from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_of
 from napari_semimultipose.widgets.predict import PredictWidget, open_predict
 from napari_semimultipose.widgets.prediction_settings import summary_of
@@ -566,7 +566,7 @@ def test_a_prediction_is_tracked_and_saved(recording, model, tmp_path, stream):
     out = tmp_path / "poses.slp"
     events = run(job_for(recording, model, out))
     names = [type(event).__name__ for event in events]
-    assert names == ["Ready", *["Chunk"] * 6, "Tracking", "Saved", "Predicted"]
+    assert names == ["Ready", *["Chunk"] * 6, "Tracking", "Saved", "Measuring", "Predicted"]
     result = events[-1]
     assert result.reason == "finished"
     assert result.poses.n_instances == 48
@@ -655,3 +655,38 @@ def test_a_real_model_predicts_a_layer_in_the_window(
     assert len(poses) == FRAMES
     assert poses.present.sum(1).max() <= 2
     assert poses.n_instances == widget.poses().n_instances > 0
+
+
+# ---------------------------------------------------------------------- metrics
+
+
+def test_points_tell_how_plausible_they_are(
+    viewer, widget, model, recording, play, qtbot, monkeypatch
+):
+    _, predicted = recording
+    write_poses(
+        Poses(predicted.skeleton, predicted.xy, predicted.frame, videos=predicted.videos),
+        model / "labels.slp",
+    )
+    actor = play()
+
+    def measured(job, should_stop):
+        for event in actor(job, should_stop):
+            if isinstance(event, Predicted):
+                yield Measuring()
+                yield Predicted(event.poses, event.reason, *jobs._measured(job.model, event.poses))
+            else:
+                yield event
+
+    monkeypatch.setattr(predict_module, "prediction_events", measured)
+    widget.settings.colors.set_value("views")
+    widget.start()
+    qtbot.waitUntil(ended(widget), timeout=20_000)
+    points = widget._result.layers.points
+    assert {"temporal_norm", "pca_singleview_error"} <= set(points.features)
+    assert np.isfinite(points.features["pca_singleview_error"]).mean() > 0.9
+    # There are no views: the colours are white, and the widget says why.
+    assert (points.face_color == 1).all()
+    assert "mouse1_top" in widget.message.text()
+    widget.settings.colors.set_value("pose")
+    assert not (points.face_color == 1).all()

@@ -14,7 +14,7 @@ from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Skeleton, Source
 from napari_semimultipose.widgets import worker
-from napari_semimultipose.widgets.smooth import SmoothWidget
+from napari_semimultipose.widgets.smooth import SMALL, SmoothWidget
 from napari_semimultipose.widgets.trajectories import TrajectoriesWidget
 
 from .conftest import process_events
@@ -105,8 +105,12 @@ def test_ellipses_follow_the_frame_and_go_with_their_switch(viewer, widget, laye
         xy, spread = result.xy[frame, 0, 0], result.spread[frame, 0, 0]
         np.testing.assert_allclose(here[0, 0, 1:], [xy[1], xy[0] + RADIUS * spread[0]])
         assert len(here) == 3 * 20
+    # The points do not hide the ellipses around them.
+    view = Ellipses.of(viewer.layers["poses smoothed"]).view
+    small = view.style.size_px
     widget.form.ellipses.setChecked(False)
     assert "poses smoothed uncertainty" not in viewer.layers
+    assert view.style.size_px == pytest.approx(small / SMALL)
     widget.form.ellipses.setChecked(True)
     assert "poses smoothed uncertainty" in viewer.layers
     # a keypoint that is moved by hand has no ellipse any more
@@ -127,6 +131,9 @@ def test_smoothing_again_replaces_the_result(viewer, widget, layers, qtbot):
     widget.form.settings.editor("smoothness").set_value(0.0001)
     smooth(widget, qtbot)
     second = poses_from_layer(viewer.layers["poses smoothed"]).xy
+    process_events()
+    offered = [widget.form.members.item(i).text() for i in range(widget.form.members.count())]
+    assert "poses smoothed" not in offered  # a result is no model
     assert np.abs(np.diff(second, axis=0)).mean() < 0.5 * np.abs(np.diff(first, axis=0)).mean()
     assert len([x for x in viewer.layers if x.name.startswith("poses smoothed")]) == 3
 

@@ -31,6 +31,7 @@ COMMANDS = (
     "train",
     "ensemble",
     "predict",
+    "measure",
     "suggest",
     "check",
     "track",

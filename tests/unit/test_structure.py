@@ -15,6 +15,7 @@ PACKAGE = "napari_semimultipose"
 FLOORS = {
     "skeleton": 0,
     "poses": 1,
+    "metrics": 1.5,
     "config": 1,
     "errors": 0,
     "matching": 1.5,  # layers compare poses
@@ -31,6 +32,7 @@ FLOORS = {
     "training": 4,
     "recordings": 4,
     "crossfit": 4.5,
+    "plausibility": 4.5,
     "smoothing": 4,
     "api": 5,
     "demo": 6,

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from napari_semimultipose.cli.options import Device, Settings
 from napari_semimultipose.cli.progress import progress
 from napari_semimultipose.cli.stopping import stop_on_signal
-from napari_semimultipose.cli.train import follow
+from napari_semimultipose.cli.train import follow, lightning_pose_project
 
 
 def ensemble(
     context: typer.Context,
     labels: Annotated[
         Path,
-        typer.Argument(metavar="LABELS", help="Labels file, or a folder of a DeepLabCut project."),
+        typer.Argument(
+            metavar="LABELS",
+            help="Labels file, folder of a DeepLabCut project, or folder or config.yaml of a Lightning Pose "
+            "project, as for train.",
+        ),
     ],
     out: Annotated[
         Path,
@@ -66,7 +71,14 @@ def ensemble(
         raise typer.BadParameter(f"unexpected: {' '.join(context.args)}")
     if minutes is not None and iterations is not None:
         raise typer.BadParameter("give either --minutes or --iterations")
+    free: list[Any] = [*(unlabeled or ()), *context.args]
     config = api.Config.from_preset(preset or "default")
+    project = lightning_pose_project(labels)
+    notes: Sequence[str] = ()
+    if project is not None:
+        labels, frames, notes = project.labels, frames or project.frames, project.notes
+        free = free or list(project.videos)
+        config = config.with_settings(project.settings)
     chosen: dict[str, str | float] = {}
     if minutes is not None:
         chosen |= {"train.minutes": minutes, "train.iterations": 0}
@@ -77,6 +89,8 @@ def ensemble(
     config = config.with_settings(chosen).with_settings(settings or [])
     going_on = is_ensemble(out) and member_folder(out, 0).is_dir()
     with progress("training") as display, stop_on_signal() as stop:
+        for note in notes:
+            display.note(note)
         if going_on:
             display.note(f"going on with the ensemble in {out}, with its own settings")
         follow(
@@ -87,7 +101,7 @@ def ensemble(
                 config=config,
                 should_stop=stop,
                 frames=frames,
-                unlabeled=[*(unlabeled or ()), *context.args],
+                unlabeled=free,
                 labeled_list=labeled_list,
                 exclude_list=exclude_list,
             ),

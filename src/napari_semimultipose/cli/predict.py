@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from napari_semimultipose.cli.labels import write
+from napari_semimultipose.cli.measure import measured
 from napari_semimultipose.cli.options import Animals, Device, Settings, parse_frame_range
 from napari_semimultipose.cli.progress import Progress, duration, progress
 from napari_semimultipose.cli.stopping import stop_on_signal
@@ -45,6 +46,14 @@ def predict(
     ] = None,
     video: Annotated[
         bool, typer.Option("--video", help="Also write a labelled video (.mp4) beside each result.")
+    ] = False,
+    metrics: Annotated[
+        bool,
+        typer.Option(
+            "--metrics",
+            help="Also write how plausible each keypoint is, as CSV files beside each result; see the "
+            "command measure.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool,
@@ -89,6 +98,9 @@ def predict(
                     break
                 write(poses, job.target)
                 display.note(f"{job.target}: {poses.n_instances} animals on {len(poses)} frames")
+                if metrics:
+                    for file in measured(poses, job.target, model=model, say=display.note):
+                        display.note(f"{file}: how plausible the keypoints are")
                 pace = _Pace(display, f"{label}, labelled video")
                 if video and api.render(
                     poses, job.source, job.clip, should_stop=stop, on_progress=pace

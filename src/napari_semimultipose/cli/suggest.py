@@ -57,6 +57,14 @@ def suggest(
             help="Labels file: labelled frames are left out, and what looks or stands like them comes last.",
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Model that predicted: poses unlike its labels, and views that disagree, are doubtful. By "
+            "default the --labels say it, where there are enough.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering (diverse).")] = 0,
     json_file: Annotated[
         Path | None,
@@ -84,6 +92,7 @@ def suggest(
                 count=count,
                 predictions=predictions or (),
                 labels=labels,
+                model=model,
                 seed=seed,
                 should_stop=stop,
                 on_progress=_Pace(display),

@@ -37,6 +37,8 @@ def score_table(scores: Mapping[str, Any]) -> str:
     if scores["frames_without_prediction"]:
         head += f"; {scores['frames_without_prediction']} frames have no prediction"
     rows = [(title, _number(scores.get(key), form)) for title, key, form in _ROWS]
+    if scores.get("confidence"):
+        rows.append(("calibration error (ECE)", _number(scores["confidence"]["ece"], "{:.3f}")))
     tracks = scores.get("tracks") or {}
     rows += [
         (title, _number(tracks.get(key), form)) for title, key, form in _TRACK_ROWS if key in tracks

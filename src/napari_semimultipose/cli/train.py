@@ -12,11 +12,12 @@ import typer
 from napari_semimultipose.cli.options import Device, Settings
 from napari_semimultipose.cli.progress import Progress, duration, progress
 from napari_semimultipose.cli.stopping import stop_on_signal
-from napari_semimultipose.errors import TrainingError
+from napari_semimultipose.errors import LabelsError, TrainingError
 from napari_semimultipose.training import events as e
 
 if TYPE_CHECKING:
     from napari_semimultipose.config import Config
+    from napari_semimultipose.io.lightning_pose import Project
 
 
 def train(
@@ -25,7 +26,7 @@ def train(
         Path,
         typer.Argument(
             metavar="LABELS",
-            help="Labels file, a folder of a DeepLabCut project, or the config.yaml of a Lightning Pose "
+            help="Labels file, folder of a DeepLabCut project, or folder or config.yaml of a Lightning Pose "
             "project, whose labels, videos and settings are used.",
         ),
     ],
@@ -122,10 +123,8 @@ def train(
     free: list[Any] = [*(unlabeled or ()), *context.args]
     base: Mapping[str, Any] = {}
     notes: Sequence[str] = ()
-    if labels.suffix.lower() in (".yaml", ".yml"):
-        from napari_semimultipose.io.lightning_pose import read_project
-
-        project = read_project(labels)
+    project = lightning_pose_project(labels)
+    if project is not None:
         labels, frames = project.labels, frames or project.frames
         free = free or list(project.videos)
         base, notes = project.settings, project.notes
@@ -148,6 +147,27 @@ def train(
             display,
         )
     stop.exit_if_asked()
+
+
+def lightning_pose_project(labels: Path) -> Project | None:
+    """Return the Lightning Pose project that a path leads to; None for everything else.
+
+    Raises
+    ------
+    ConfigError
+        When its labels are not where it says, or a YAML file is no project at all.
+    """
+    from napari_semimultipose.io.labels import detect_format
+    from napari_semimultipose.io.lightning_pose import read_project
+
+    if labels.is_dir() or labels.suffix.lower() in (".yaml", ".yml"):
+        try:
+            kind = detect_format(labels)
+        except LabelsError:
+            kind = "" if labels.is_dir() else "lightning-pose-project"
+        if kind == "lightning-pose-project":
+            return read_project(labels)
+    return None
 
 
 def _config(

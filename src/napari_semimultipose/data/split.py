@@ -206,6 +206,18 @@ def _check_positions(poses: Poses, labelled: Sequence[FrameRef]) -> tuple[str, .
     return ()
 
 
+def with_frame_sizes(poses: Poses, refs: Sequence[FrameRef]) -> Poses:
+    """Return the poses with the sizes of their videos, where all frames of a video have the same."""
+    sizes: dict[int, set[tuple[int, int]]] = {}
+    for ref in refs:
+        sizes.setdefault(int(poses.video[ref.row]), set()).add(ref.frames.frame_shape(ref.index))
+    videos = [
+        replace(video, shape=next(iter(sizes[i]))) if len(sizes.get(i, ())) == 1 else video
+        for i, video in enumerate(poses.videos)
+    ]
+    return replace(poses, videos=tuple(videos))
+
+
 def with_points_inside(poses: Poses, refs: Sequence[FrameRef]) -> Poses:
     """Return the poses without the keypoints that lie outside their image, for scoring."""
     visible = poses.visible.copy()

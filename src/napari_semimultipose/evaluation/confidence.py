@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -81,6 +83,46 @@ def reliability(
         for b in range(bins)
         if (which == b).any()
     ]
+
+
+def reliability_scores(
+    score: NDArray[np.float64], error_px: NDArray[np.float64], size_px: float
+) -> dict[str, Any] | None:
+    """Compare the confidences of predicted keypoints with how often they are right.
+
+    Parameters
+    ----------
+    score : array [n]
+        Confidences; NaN where nothing was predicted, which does not count.
+    error_px : array [n]
+        Distances from the labels; NaN where there is no label.
+    size_px : float
+        Size of the animals.
+
+    Returns
+    -------
+    dict or None
+        ``right_px``: what counts as right. ``points``, ``ece`` (`expected_calibration_error`) and ``bins``
+        over all predicted keypoints of matched animals, those without a label being wrong;
+        ``ece_labeled`` over those with a label. None without confidences that differ, or a size.
+    """
+    known = np.isfinite(score)
+    score, error = np.clip(score[known], 0.0, 1.0), error_px[known]
+    if not np.isfinite(size_px) or not len(score) or np.ptp(score) == 0:
+        return None
+    limit = RIGHT * size_px
+    hit = np.nan_to_num(error, nan=np.inf) <= limit
+    labelled = ~np.isnan(error)
+    return {
+        "right_px": limit,
+        "points": len(score),
+        "ece": expected_calibration_error(score, hit),
+        "ece_labeled": expected_calibration_error(score[labelled], hit[labelled]),
+        "bins": [
+            {"confidence": c, "right": right, "points": n}
+            for c, right, n in reliability(score, hit)
+        ],
+    }
 
 
 def expected_calibration_error(

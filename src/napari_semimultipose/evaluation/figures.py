@@ -48,7 +48,8 @@ def evaluation_figure(scores: Mapping[str, Any], title: str = "") -> Figure:
     """Draw the result of `scores.evaluate`.
 
     Precision against recall, the pixel errors of each keypoint (box: quartiles, line: 5th to 95th
-    percentile), and a table of the numbers.
+    percentile), how often keypoints of a confidence are right (where keypoints have confidences), and a
+    table of the numbers.
 
     Parameters
     ----------
@@ -63,10 +64,14 @@ def evaluation_figure(scores: Mapping[str, Any], title: str = "") -> Figure:
         Not registered with pyplot, without a window.
     """
     keypoints = len(scores["per_keypoint"])
-    figure = _new_figure(13.0, max(4.2, 1.6 + 0.26 * keypoints))
-    curve, errors, table = figure.subplots(1, 3, width_ratios=(1.0, 1.25, 0.95))
+    sure = scores.get("confidence")
+    widths = (1.0, 1.25, 0.9, 0.95) if sure else (1.0, 1.25, 0.95)
+    figure = _new_figure(4.1 * len(widths) + 0.7, max(4.2, 1.6 + 0.26 * keypoints))
+    curve, errors, *more, table = figure.subplots(1, len(widths), width_ratios=widths)
     _draw_precision_recall(curve, scores)
     _draw_errors(errors, scores)
+    if sure:
+        _draw_reliability(more[0], sure)
     _draw_table(table, scores)
     if title:
         figure.suptitle(title)
@@ -214,6 +219,24 @@ def _draw_errors(axes: Axes, scores: Mapping[str, Any]) -> None:
         axes.set_xlim(0, max(min(widest, 1.05 * max(box["whishi"] for box in known)), 1e-3))
     axes.set_xlabel("error of matched keypoints, px")
     axes.set_title("Keypoints: median, quartiles, 5-95 %", fontsize=10)
+    _tidy(axes)
+
+
+def _draw_reliability(axes: Axes, sure: Mapping[str, Any]) -> None:
+    """Share of the keypoints that are right against their confidence; grey: how many there are."""
+    bins = sure["bins"]
+    x, right, points = (
+        np.array([b[key] for b in bins], float) for key in ("confidence", "right", "points")
+    )
+    left = np.minimum(np.floor(x * 10), 9) / 10
+    axes.bar(left, points / points.sum(), 0.1, align="edge", color="#DDDDDD", label="keypoints")
+    axes.plot((0, 1), (0, 1), color=_GREY, linewidth=1.0, linestyle="--")
+    axes.plot(x, right, "o-", color=_COLORS[0], linewidth=1.8, label="right")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share")
+    axes.set_title(
+        f"Within {sure['right_px']:.1f} px: calibration error {sure['ece']:.3f}", fontsize=10
+    )
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
     _tidy(axes)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from napari_semimultipose.config import EvaluateConfig
 from napari_semimultipose.errors import ConfigError, LabelsError
+from napari_semimultipose.evaluation.confidence import reliability_scores
 from napari_semimultipose.evaluation.detection import (
     OKS_THRESHOLDS,
     RECALL_POINTS,
@@ -64,7 +65,8 @@ def evaluate(
         animals. ``precision``, ``recall_at_score``, ``count_error`` (mean absolute difference of
         the number of animals a frame), ``count_bias``: detections with `score_threshold` or more;
         ``by_score`` and ``best_f1``: the same at other limits. ``per_keypoint``,
-        ``by_visibility``, ``curves`` and, when both have tracks, ``tracks``
+        ``by_visibility``, ``curves``, ``confidence`` (`confidence.reliability_scores`; None without
+        confidences of keypoints) and, when both have tracks, ``tracks``
         (`tracks.track_scores`). A keypoint that the prediction lacks counts in ``points_missed``
         and as wrong in the PCK, and has no pixel error.
 
@@ -94,7 +96,7 @@ def evaluate(
     pairs: list[_Matched] = []
     predicted_count = np.zeros(len(truth), np.int64)
     for block in _blocks(truth, prediction):
-        xy, confidence, present = _aligned(prediction, partner[block], keypoints)
+        xy, confidence, present, sure = _aligned(prediction, partner[block], keypoints)
         similarity, swapped = oks_with_swaps(
             xy, truth.xy[block], area[block], config.sigma, config.oks_form, swaps
         )
@@ -105,7 +107,9 @@ def evaluate(
         hit.append(hits[present])
         predicted_count[block] = (present & (confidence >= config.score_threshold)).sum(1)
         pairs.append(
-            _Matched.compare(xy, truth, block, similarity, swapped, swaps, config.match_min_oks)
+            _Matched.compare(
+                xy, sure, truth, block, similarity, swapped, swaps, config.match_min_oks
+            )
         )
 
     animals = truth.n_instances
@@ -121,6 +125,9 @@ def evaluate(
         **_location_scores(matched, size, truth, config),
         "per_keypoint": _per_keypoint(matched, size, truth.skeleton, config),
         "by_visibility": _by_visibility(matched, size, config),
+        "confidence": reliability_scores(
+            matched.score.ravel(), matched.error_px.ravel(), truth.animal_size_px
+        ),
         "curves": _curves(pooled),
         "settings": config.model_dump(mode="json"),
     }
@@ -147,11 +154,13 @@ class _Matched:
     oks: FloatArray  # [M]
     error_px: FloatArray  # [M, K]; NaN: not labelled, inf: labelled, but the detection lacks it
     visible: IntArray  # [M, K]; of the truth
+    score: FloatArray  # [M, K]; confidence, NaN where the detection lacks the keypoint
 
     @classmethod
     def compare(
         cls,
         xy: FloatArray,
+        sure: FloatArray,
         truth: Poses,
         block: slice,
         similarity: FloatArray,
@@ -169,8 +178,10 @@ class _Matched:
         visible = np.take_along_axis(truth.visible[block][frame, animal], column, 1)
         error = np.linalg.norm(xy[frame, detection] - target, axis=-1)
         error = np.where(np.isnan(error), np.inf, error)
+        there = np.isfinite(xy[frame, detection]).all(-1)
+        score = np.where(there, sure[frame, detection], np.nan)
         error[visible == Visibility.ABSENT] = np.nan
-        return cls(similarity[frame, detection, animal], error, visible.astype(np.int64))
+        return cls(similarity[frame, detection, animal], error, visible.astype(np.int64), score)
 
     @classmethod
     def join(cls, parts: Sequence[_Matched]) -> _Matched:
@@ -178,6 +189,7 @@ class _Matched:
             np.concatenate([p.oks for p in parts]),
             np.concatenate([p.error_px for p in parts]),
             np.concatenate([p.visible for p in parts]),
+            np.concatenate([p.score for p in parts]),
         )
 
 
@@ -190,8 +202,8 @@ def _blocks(truth: Poses, prediction: Poses) -> Iterator[slice]:
 
 def _aligned(
     prediction: Poses, partner: IntArray, keypoints: IntArray
-) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Predictions [F, D, K, 2], their scores and their presence [F, D] for frames of the truth.
+) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
+    """Predictions [F, D, K, 2], scores and presence [F, D], confidences [F, D, K] on frames of the truth.
 
     An instance that has none of the compared keypoints is still a detection.
     """
@@ -199,13 +211,15 @@ def _aligned(
     xy = np.full((len(partner), slots, len(keypoints), 2), np.nan)
     score = np.zeros((len(partner), slots))
     present = np.zeros((len(partner), slots), bool)
+    sure = np.zeros(xy.shape[:3])
     has = np.flatnonzero(partner >= 0)
     row = partner[has]
     known = np.flatnonzero(keypoints >= 0)
     xy[has[:, None], :, known] = prediction.xy[row[:, None], :, keypoints[known]]
     score[has] = np.nan_to_num(prediction.instance_score[row], nan=0.0)
     present[has] = prediction.present[row]
-    return xy, score, present
+    sure[has[:, None], :, known] = prediction.score[row[:, None], :, keypoints[known]]
+    return xy, score, present, sure
 
 
 def _detection_scores(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from napari_semimultipose.io.places import name_parts
 from napari_semimultipose.io.skeletons import symmetry_is_guessed
 from napari_semimultipose.io.tables import VARIANCES, Table, read_table, write_table
 from napari_semimultipose.io.tracks import all_track_names, give_columns
-from napari_semimultipose.poses import IntArray, Poses, Skeleton, Source, Video
+from napari_semimultipose.poses import IntArray, Poses, Skeleton, Source, Video, Visibility
 
 SCORER = "napari"
 # Coordinates that are read, in the order of the arrays here.
-_READ = ("x", "y", "likelihood", *(name for pair in VARIANCES for name in pair))
+_READ = ("x", "y", "likelihood", "visible", *(name for pair in VARIANCES for name in pair))
 UNIQUE = "single"  # DeepLabCut's name for the body parts that exist once, not once an animal
 
 
@@ -30,8 +30,9 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
     """Read a DeepLabCut or Lightning Pose table.
 
     Tables with likelihoods are predictions: the likelihood is the score of a keypoint and their
-    mean that of the instance; variances, as ensembles and smoothers write them, become its spread. In tables of labels a row without any position is an image that
-    nobody has labelled yet: it is in the list of images, and no row of the result.
+    mean that of the instance; variances, as ensembles and smoothers write them, become its spread. In
+    tables of labels a row without any position is an image that nobody has labelled yet: it is in the list
+    of images, and no row of the result. A column ``visible`` (Lightning Pose) holds COCO's numbers.
 
     Individuals become tracks of their names. Unique body parts become an instance of their own on
     the track ``single``, whose other keypoints are absent. Edges come from the project's
@@ -52,10 +53,10 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
     """
     table = read_table(path)
     config = config_above(path)
-    return poses_from_tables([(table, _video(table, path, frames_root))], config)
+    return poses_from_tables([(table, video_of_table(table, path, frames_root))], config)
 
 
-def _video(table: Table, path: Path, frames_root: Path | None) -> Video:
+def video_of_table(table: Table, path: Path, frames_root: Path | None) -> Video:
     """Say what the rows of a table belong to."""
     if not table.named:
         stem = path.stem
@@ -89,6 +90,8 @@ def poses_from_tables(
                     data[:, place[part], _READ.index(coord)] = table.values[:, i]
             track = tracks.setdefault(individual, len(tracks)) if individual else -1
             here = np.isfinite(data[..., :2]).all(-1)
+            visible = np.clip(np.nan_to_num(data[..., 3], nan=Visibility.VISIBLE), 0, 2)
+            here &= visible > 0
             rows = here.any(1)
             score = np.nan_to_num(data[..., 2]) if predicted else np.ones(here.shape)
             count = np.maximum(here.sum(1), 1)
@@ -98,6 +101,7 @@ def poses_from_tables(
                     "video": np.full(rows.sum(), v),
                     "xy": data[rows, :, :2],
                     "score": score[rows],
+                    "visible": np.where(here, visible, Visibility.ABSENT)[rows].astype(np.int8),
                     "instance_score": ((score * here).sum(1) / count)[rows],
                     "track": np.full(rows.sum(), track),
                     "source": np.full(rows.sum(), Source.PREDICTED if predicted else Source.HUMAN),
@@ -107,7 +111,7 @@ def poses_from_tables(
         if predicted:
             seen |= {(v, int(f)) for f in frames}
     flat = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
-    if not any(coord in _READ[3:] for table, _ in tables for _, _, coord in table.columns):
+    if not any(coord in _READ[4:] for table, _ in tables for _, _, coord in table.columns):
         del flat["spread"]
     return Poses.from_instances(
         skeleton,
@@ -168,12 +172,15 @@ class TableStyle:
         It has likelihoods, and so holds predictions.
     spread : bool
         It has the variances of positions.
+    visible : bool
+        It says which keypoints are occluded.
     """
 
     name: str
     multi: bool
     likelihood: bool
     spread: bool = False
+    visible: bool = False
 
 
 def write(poses: Poses, path: Path) -> list[str]:
@@ -203,7 +210,9 @@ def write_lightning_pose(poses: Poses, path: Path) -> list[str]:
             "Lightning Pose files hold one animal a frame, and these labels have "
             f"{poses.present.sum(1).max()} on one: write DeepLabCut or SLEAP"
         )
-    return _write_one(poses, path, _style("Lightning Pose", poses, False))
+    style = _style("Lightning Pose", poses, False)
+    occluded = bool((poses.visible == Visibility.OCCLUDED).any())
+    return _write_one(poses, path, replace(style, visible=occluded and not style.likelihood))
 
 
 def _style(name: str, poses: Poses, multi: bool) -> TableStyle:
@@ -212,8 +221,15 @@ def _style(name: str, poses: Poses, multi: bool) -> TableStyle:
 
 
 def has_individuals(poses: Poses) -> bool:
-    """Whether a table of these poses needs individuals: several animals on a frame, or tracks."""
-    return bool((poses.present.sum(1) > 1).any() or (poses.track >= 0).any())
+    """Whether a table of these poses needs individuals: several animals on a frame, or tracks.
+
+    One track that nobody has named says nothing: it comes from following one animal.
+    """
+    if (poses.present.sum(1) > 1).any():
+        return True
+    used = np.unique(poses.track[poses.track >= 0]).tolist()
+    names = all_track_names(poses)
+    return len(used) > 1 or any(names[track] != f"track_{track}" for track in used)
 
 
 def _is_predicted(poses: Poses) -> bool:
@@ -242,13 +258,16 @@ def _write_one(poses: Poses, path: Path, style: TableStyle) -> list[str]:
 def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:
     """Lay the labels of one video out as a table."""
     flat = poses.instances()
-    names, who = _individuals(poses, flat, style)
+    names, who = individuals(poses, flat, style)
     parts = _parts(flat, names, who)
     coords = ("x", "y", "likelihood") if style.likelihood else ("x", "y")
     data = flat["xy"]
     if style.likelihood:
         data = np.concatenate([data, flat["score"][..., None]], -1)
         data[flat["visible"] == 0] = np.nan
+    if style.visible:
+        coords = (*coords, "visible")
+        data = np.concatenate([data, flat["visible"][..., None]], -1)
     if style.spread and "spread" in flat:
         coords = (*coords, "x_var", "y_var")
         data = np.concatenate([data, flat["spread"] ** 2], -1)
@@ -258,6 +277,8 @@ def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:
         mine = np.flatnonzero((who == i) & (flat["video"] == video))
         block = np.full((len(frames), len(parts[i]), len(coords)), np.nan)
         block[np.searchsorted(frames, flat["frame"][mine])] = data[mine][:, parts[i]]
+        if style.visible:
+            block[..., 2] = np.nan_to_num(block[..., 2], nan=Visibility.ABSENT)
         blocks.append(block.reshape(len(frames), len(parts[i]) * len(coords)))
         columns += [(names[i], poses.skeleton.keypoints[k], c) for k in parts[i] for c in coords]
     images = poses.videos[video].images
@@ -331,7 +352,7 @@ _FORMER = (
 )
 
 
-def _individuals(
+def individuals(
     poses: Poses, flat: Mapping[str, NDArray], style: TableStyle
 ) -> tuple[list[str], IntArray]:
     """Names of individuals, and for each instance [M] its own: its track, or a free one."""
@@ -363,7 +384,7 @@ def lost_in_table(poses: Poses, style: TableStyle) -> list[str]:
     """Say what a table of this style cannot hold of these poses."""
     flat = poses.instances()
     title = style.name
-    said = lost.occluded(title, flat)
+    said = [] if style.visible else lost.occluded(title, flat)
     empty = int((~poses.present.any(1)).sum())
     if empty and not style.likelihood:
         said.append(
@@ -371,7 +392,7 @@ def lost_in_table(poses: Poses, style: TableStyle) -> list[str]:
             "count as not labelled"
         )
     loose = int((flat["track"] < 0).sum())
-    if not style.multi and loose < len(flat["track"]):
+    if not style.multi and loose < len(flat["track"]) and has_individuals(poses):
         said.append(f"{title} files of one animal hold no tracks")
     if style.multi and loose:
         said.append(f"{title} gives every animal a name: {loose} animals without a track got one")

@@ -145,10 +145,21 @@ FORMATS: dict[str, Format] = {
             (".csv",),
             True,
             True,
-            "positions of one animal, likelihoods of predictions; one video a file",
-            "tracks, visibility, images without animals, scores of animals, skeleton edges",
+            "positions of one animal, visibility of labels, likelihoods of predictions; one video a file",
+            "tracks, images without animals, scores of animals, skeleton edges",
             "deeplabcut:read",
             "deeplabcut:write_lightning_pose",
+        ),
+        Format(
+            "lightning-pose-project",
+            "Lightning Pose project folder",
+            (),
+            True,
+            False,
+            "the same, of one camera or several; each camera is a video",
+            "nothing that Lightning Pose has",
+            "lightning_pose_folder:read",
+            "",
         ),
         Format(
             "yolo-pose",
@@ -309,6 +320,8 @@ def detect_format(path: Path) -> str:
     if path.is_dir() or suffix in (".yaml", ".yml"):
         if _load("deeplabcut_project:is_project")(path):
             return "deeplabcut-project"
+        if _load("lightning_pose_folder:is_project")(path):
+            return "lightning-pose-project"
         if _load("yolo:is_yolo")(path):
             return "yolo-pose"
     elif suffix == ".csv":

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from napari_semimultipose.config import ModelConfig
 from napari_semimultipose.errors import ConfigError
+from napari_semimultipose.io.lightning_pose_folder import find_layout
 
 _LOSSES = {"temporal": "temporal", "pca_singleview": "pca", "pca_multiview": "multiview"}
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv")
@@ -24,7 +23,7 @@ class Project:
     Attributes
     ----------
     labels : Path
-        The CSV file.
+        The CSV file; with several cameras the project itself.
     frames : Path
         Folder that the image names in the labels start from.
     videos : tuple of Path
@@ -49,60 +48,54 @@ class _Translation:
 
 
 def read_project(path: str | Path) -> Project:
-    """Read the ``config.yaml`` of a Lightning Pose project.
+    """Read a Lightning Pose project.
 
     Parameters
     ----------
     path : path
-        The file. ``data.data_dir`` may be absolute, or relative to the file's folder or one above it; where it
-        leads nowhere, the folders themselves are tried.
+        Its folder, ``config.yaml`` or ``project.yaml``; see `lightning_pose_folder.find_layout`.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read, is no such project, or its labels are not there.
+        If it cannot be read, is no such project, or its labels are not there.
     """
     file = Path(path)
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from None
-    data = tree.get("data") if isinstance(tree, dict) else None
-    if not isinstance(data, dict) or not data.get("csv_file"):
+    layout = find_layout(file)
+    if layout is None:
         raise ConfigError(
             f"{file} is no Lightning Pose project: it lacks data.csv_file. Give the labels file instead"
         )
-    csv_file = data["csv_file"]
-    if not isinstance(csv_file, str):
-        raise ConfigError(
-            f"{file} lists one labels file for each camera: train each of them alone, "
-            "by giving its CSV file as labels"
-        )
-    folder = _data_folder(file, str(data.get("data_dir") or "."), csv_file)
-    labels = folder / csv_file
-    names = _keypoints(data.get("keypoint_names"), labels)
-    made = _translate(tree, names)
+    tables = list(layout.tables.values())
+    labels = tables[0] if len(tables) == 1 else file
+    videos = "videos"
+    made = _Translation()
+    if layout.config is not None:
+        data = layout.config["data"]
+        videos = str(data.get("video_dir") or videos)
+        names = _keypoints(data.get("keypoint_names"), tables[0])
+        made = _translate(layout.config, names)
+    if len(tables) > 1:
+        _cameras(list(layout.tables), made)
     return Project(
-        labels,
-        folder,
-        _videos(folder, str(data.get("video_dir") or "videos")),
-        made.settings,
-        tuple(made.notes),
+        labels, layout.folder, _videos(layout.folder, videos), made.settings, tuple(made.notes)
     )
 
 
-def _data_folder(file: Path, name: str, csv_file: str) -> Path:
-    places = [Path(name)] if Path(name).is_absolute() else []
-    above = [file.resolve().parent, *file.resolve().parents[1:]]
-    places += [folder / name for folder in above]
-    places += above[:2]
-    for place in places:
-        if (place / csv_file).is_file():
-            return place
-    raise ConfigError(
-        f"{file}: {csv_file} was not found in data_dir ({name}), nor beside the file; correct "
-        "data.data_dir, or give the labels file instead"
+def _cameras(names: Sequence[str], made: _Translation) -> None:
+    """Say how several cameras are learnt."""
+    made.notes.append(
+        f"the cameras {', '.join(names)} are learnt by one network that sees each picture by itself; "
+        "'semimultipose smooth --cameras' joins their predictions"
     )
+    made.notes = [note for note in made.notes if "mirrored_column_matches" not in note]
+    made.settings.pop("video.views", None)
+    losses = made.settings.get("video.losses", [])
+    if "multiview" in losses:
+        made.settings["video.losses"] = [name for name in losses if name != "multiview"]
+        made.notes.append(
+            "the loss pca_multiview compares mirrored views of one picture, not cameras: it is left out"
+        )
 
 
 def _videos(folder: Path, name: str) -> tuple[Path, ...]:

@@ -38,7 +38,7 @@ VARIANCES = (
 )
 """Columns of variances in px^2, the one that counts first."""
 _MISSING = ("", "na", "n/a", "<na>", "null", "none")
-_COORDS = {"x", "y", "likelihood", "x_var", "y_var", *SMOOTHED_COORDS}
+_COORDS = {"x", "y", "likelihood", "visible", "x_var", "y_var", *SMOOTHED_COORDS}
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,10 @@ def _read_csv(path: Path) -> Table:
             raise LabelsError(f"line {number} of {path} has more cells than the header")
     rows = list(csv.reader(line for line in body if line.strip()))
     rows = [row + [""] * (len(coords) - len(row)) for row in rows]
+    if rows and not any(
+        cell.strip() for cell in rows[0]
+    ):  # pandas leaves one for the name of the index
+        del rows[0]
     columns, places = [], []
     for i in range(lead, len(coords)):
         if coords[i] in _COORDS:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_semimultipose.labeling.alignment import usual_step
-from napari_semimultipose.labeling.pairs import paired, pairwise_distances
+from napari_semimultipose.labeling.pairs import paired, pairwise_distances, positions_on
 from napari_semimultipose.labeling.shapes import UsualShape, body_px, examples_of
+from napari_semimultipose.metrics import POSE, VIEWS, Metric
 from napari_semimultipose.poses import FloatArray, IntArray, Poses
+
+Judge = Callable[[Poses], Generator[float, None, Mapping[str, Metric]]]
+"""Measures predictions; see `plausibility`, which labelling must not know."""
 
 BLOCK_VALUES = 2_000_000
 """Numbers that are held at once while poses are compared."""
@@ -92,7 +96,10 @@ def all_doubt(measures: Sequence[Measure]) -> FloatArray:
 
 
 def measures_of(
-    poses: Poses, others: Sequence[Poses] = (), labels: Poses | None = None
+    poses: Poses,
+    others: Sequence[Poses] = (),
+    labels: Poses | None = None,
+    judge: Judge | None = None,
 ) -> Generator[float, None, list[Measure]]:
     """Measure all that can make poses doubtful; yields the share that is done.
 
@@ -104,6 +111,8 @@ def measures_of(
         Predictions of other models on the same recording, with the same keypoints.
     labels : Poses, optional
         Labelled animals with the same keypoints, which say what poses are usual.
+    judge : callable, optional
+        Measures the metrics of the predictions; those that compare with labels count.
 
     Returns
     -------
@@ -111,26 +120,25 @@ def measures_of(
     """
     out = [*_confidence(poses), _count(poses)]
     yield 0.1
-    parts = 2 + len(others)
-    for done, make in enumerate((_jumps(poses), _shapes(poses, labels))):
-        measure = yield from _scaled(make, 0.1 + 0.9 * done / parts, 0.9 / parts)
-        out.append(measure)
-    if others:
-        measure = yield from _scaled(
-            _disagreement(poses, others), 0.1 + 1.8 / parts, 1 - 1.8 / parts
-        )
-        out.append(measure)
+    work: list[Generator[float, None, list[Measure]]] = [_jumps(poses), _shapes(poses, labels)]
+    if judge is not None:
+        work.append(_residuals(poses, judge))
+    work += [_disagreement(poses, others)] if others else []
+    share = 0.9 / (len(work) + max(0, len(others) - 1))
+    for done, make in enumerate(work):
+        last = len(others) if others and done == len(work) - 1 else 1
+        out += yield from _scaled(make, 0.1 + share * done, share * last)
     return out
 
 
 def _scaled(
-    work: Generator[float, None, Measure], start: float, share: float
-) -> Generator[float, None, Measure]:
+    work: Generator[float, None, list[Measure]], start: float, share: float
+) -> Generator[float, None, list[Measure]]:
     while True:
         try:
             done = next(work)
         except StopIteration as end:
-            result: Measure = end.value
+            result: list[Measure] = end.value
             return result
         yield min(1.0, start + share * done)
 
@@ -203,7 +211,7 @@ def _animals(n: int) -> str:
 # --------------------------------------------------------------------- jumps
 
 
-def _jumps(poses: Poses) -> Generator[float, None, Measure]:
+def _jumps(poses: Poses) -> Generator[float, None, list[Measure]]:
     """Distance of a keypoint from the middle between its places one frame before and after."""
     size, names = body_px(poses), poses.skeleton.keypoints
     jump, keypoint = np.full(len(poses), np.nan), np.zeros(len(poses), np.int64)
@@ -212,39 +220,27 @@ def _jumps(poses: Poses) -> Generator[float, None, Measure]:
     for start in range(1, len(poses) - 1, block):
         stop = min(start + block, len(poses) - 1)
         rows = np.arange(start, stop)
-        neighbours = [_matched(poses, rows, rows + d, step * d) for d in (-1, 1)]
+        neighbours = [positions_on(poses, rows, rows + d, step * d) for d in (-1, 1)]
         away = np.linalg.norm(poses.xy[rows] - (neighbours[0] + neighbours[1]) / 2, axis=-1)
         jump[rows], keypoint[rows] = _largest(away)
         yield stop / len(poses)
-    return Measure(
-        "jump",
-        jump,
-        excess(jump / size, 0.05),
-        lambda row: (
-            f"'{names[keypoint[row]]}' is {jump[row]:.0f} px ({jump[row] / size:.1f} body lengths) "
-            "off the way between the frames before and after"
-        ),
-    )
-
-
-def _matched(poses: Poses, rows: IntArray, other: IntArray, step: int) -> FloatArray:
-    """Positions [B, N, K, 2] of the same animals on other rows; NaN where there are none."""
-    here, there = poses.xy[rows], poses.xy[other]
-    a, b = poses.track[rows], poses.track[other]
-    if (a >= 0).any():
-        same = (a[:, :, None] == b[:, None, :]) & (a >= 0)[:, :, None]
-        place = np.where(same.any(2), same.argmax(2), -1)
-    else:
-        place = paired(pairwise_distances(here, there))
-    found = np.take_along_axis(there, np.maximum(place, 0)[..., None, None], axis=1)
-    known = (place >= 0) & (poses.frame[other] - poses.frame[rows] == step)[:, None]
-    return np.where(known[..., None, None], found, np.nan)
+    return [
+        Measure(
+            "jump",
+            jump,
+            excess(jump / size, 0.05),
+            lambda row: (
+                f"'{names[keypoint[row]]}' is {jump[row]:.0f} px ({jump[row] / size:.1f} body lengths) "
+                "off the way between the frames before and after"
+            ),
+        )
+    ]
 
 
 # -------------------------------------------------------------------- shapes
 
 
-def _shapes(poses: Poses, labels: Poses | None) -> Generator[float, None, Measure]:
+def _shapes(poses: Poses, labels: Poses | None) -> Generator[float, None, list[Measure]]:
     """Deviation of the distances between keypoints from the usual ones; see `shapes.UsualShape`."""
     names = poses.skeleton.keypoints
     k = len(names)
@@ -260,21 +256,56 @@ def _shapes(poses: Poses, labels: Poses | None) -> Generator[float, None, Measur
             rows = slice(start, start + block)
             value[rows], keypoint[rows] = _largest(usual.deviations(poses.xy[rows]))
             yield min(1.0, (start + block) / len(poses))
-    return Measure(
-        "shape",
-        value,
-        excess(value, 0.5, ordinary),
-        lambda row: (
-            f"unusual shape: the distances of '{names[keypoint[row]]}' from the other keypoints are "
-            f"{value[row]:.1f} deviations off"
-        ),
-    )
+    return [
+        Measure(
+            "shape",
+            value,
+            excess(value, 0.5, ordinary),
+            lambda row: (
+                f"unusual shape: the distances of '{names[keypoint[row]]}' from the other keypoints are "
+                f"{value[row]:.1f} deviations off"
+            ),
+        )
+    ]
+
+
+# ----------------------------------------------------------------- residuals
+
+_RESIDUALS = {
+    POSE: ("pose", "unlike the labelled poses: '{name}' is {px:.0f} px off"),
+    VIEWS: ("views", "the views disagree by {px:.0f} px on '{name}'"),
+}
+
+
+def _residuals(poses: Poses, judge: Judge) -> Generator[float, None, list[Measure]]:
+    """Distances from what labels allow; within their tolerance nothing is doubtful."""
+    metrics = yield from judge(poses)
+    return [
+        _beyond(poses, metrics[name], *words)
+        for name, words in _RESIDUALS.items()
+        if name in metrics and poses.xy.shape[1]
+    ]
+
+
+def _beyond(poses: Poses, metric: Metric, kind: str, words: str) -> Measure:
+    names = poses.skeleton.keypoints
+    ratio, keypoint = _largest(metric.ratio)
+    place = np.nan_to_num(metric.ratio, nan=-np.inf).reshape(len(poses), -1).argmax(1)
+    px = np.take_along_axis(metric.px.reshape(len(poses), -1), place[:, None], 1)[:, 0]
+    found = excess(ratio, 0.25)
+    found = np.where(ratio > 1, found, np.minimum(found, NORMAL))
+
+    def describe(row: int) -> str:
+        text = words.format(name=names[keypoint[row]], px=px[row])
+        return f"{text}, {ratio[row]:.1f} times what labels allow"
+
+    return Measure(kind, px, found, describe)
 
 
 # -------------------------------------------------------------- disagreement
 
 
-def _disagreement(poses: Poses, others: Sequence[Poses]) -> Generator[float, None, Measure]:
+def _disagreement(poses: Poses, others: Sequence[Poses]) -> Generator[float, None, list[Measure]]:
     """Largest distance of a keypoint between the predictions of several models.
 
     Each is compared with the first: where two others differ, at least one of them differs from it by
@@ -314,7 +345,7 @@ def _disagreement(poses: Poses, others: Sequence[Poses]) -> Generator[float, Non
             f"on '{names[keypoint[row]]}'"
         )
 
-    return Measure("disagreement", value, excess(value / size, 0.05), describe)
+    return [Measure("disagreement", value, excess(value / size, 0.05), describe)]
 
 
 # ------------------------------------------------------------------ plumbing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_semimultipose.matching import squared_distances
-from napari_semimultipose.poses import FloatArray, IntArray
+from napari_semimultipose.poses import FloatArray, IntArray, Poses
 
 
 def pairwise_distances(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -51,3 +51,29 @@ def paired(distance: FloatArray) -> IntArray:
             nearest[b] = -1
             nearest[b, rows] = np.where(possible[b, rows, columns], columns, -1)
     return nearest.astype(np.int64)
+
+
+def positions_on(poses: Poses, rows: IntArray, other: IntArray, step: int) -> FloatArray:
+    """Positions [B, N, K, 2] of the same animals on other rows; NaN where there are none.
+
+    Animals are the same when they have the same track or, where no animal has one, when they are nearest.
+
+    Parameters
+    ----------
+    poses : Poses
+        Of one recording, sorted.
+    rows, other : arrays [B] of int
+        Rows, and for each another one.
+    step : int
+        Number of frames from a row to its other one; where they are otherwise apart, there is no animal.
+    """
+    here, there = poses.xy[rows], poses.xy[other]
+    a, b = poses.track[rows], poses.track[other]
+    if (a >= 0).any():
+        same = (a[:, :, None] == b[:, None, :]) & (a >= 0)[:, :, None]
+        place = np.where(same.any(2), same.argmax(2), -1)
+    else:
+        place = paired(pairwise_distances(here, there))
+    found = np.take_along_axis(there, np.maximum(place, 0)[..., None, None], axis=1)
+    known = (place >= 0) & (poses.frame[other] - poses.frame[rows] == step)[:, None]
+    return np.where(known[..., None, None], found, np.nan)

@@ -28,7 +28,7 @@ from napari_semimultipose.labeling.appearance import (
     grid_of,
     squared_distances,
 )
-from napari_semimultipose.labeling.doubt import Measure, all_doubt, measures_of
+from napari_semimultipose.labeling.doubt import Judge, Measure, all_doubt, measures_of
 from napari_semimultipose.labeling.spread import fill_gaps, spread, time_bins
 from napari_semimultipose.poses import IntArray, Poses, Source
 
@@ -67,11 +67,12 @@ class Suggestion:
         Index into the recording.
     kind : str
         What speaks for it: ``gap`` (evenly spaced), ``look`` (diverse), or the doubt that weighs most:
-        ``animal score``, ``keypoint score``, ``count``, ``jump``, ``shape``, ``disagreement``.
+        ``animal score``, ``keypoint score``, ``count``, ``jump``, ``shape``, ``pose``, ``views``,
+        ``disagreement``.
     value : float
         What the reason is about: frames to the nearest labelled or suggested one (gap); share of the
         frames that look alike (look); a score; a number of animals too many or too few (count); px
-        (jump, disagreement); deviations (shape). NaN where nothing could be measured.
+        (jump, pose, views, disagreement); deviations (shape). NaN where nothing could be measured.
     reason : str
         The same in words.
     doubt : float or None
@@ -109,6 +110,7 @@ def suggest_frames(
     *,
     predictions: Sequence[Poses] = (),
     labels: Sequence[Poses] = (),
+    judge: Judge | None = None,
     seed: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Work:
@@ -127,6 +129,9 @@ def suggest_frames(
     labels : sequence of Poses
         What is labelled already, perhaps of more recordings. The most of them with the keypoints of
         the predictions say which shape is usual.
+    judge : callable, optional
+        Measures predictions against what labels allow: a generator of the share that is done, which
+        returns metrics (see `metrics`).
     seed : int
         Of the clustering for ``diverse``; equal seeds give equal suggestions.
     should_stop : callable
@@ -165,7 +170,7 @@ def suggest_frames(
     human = [p.keep(p.source == Source.HUMAN) for p in labels]
     fitting = [same_keypoints(first, p) for p in human if set(p.skeleton.keypoints) == names]
     usual = max(fitting, key=lambda p: p.n_instances, default=None)
-    work = suggest_uncertain(first, count, known, others, usual, frames, should_stop)
+    work = suggest_uncertain(first, count, known, others, usual, frames, judge, should_stop)
     return (yield from work)
 
 
@@ -280,6 +285,7 @@ def suggest_uncertain(
     others: Sequence[Poses] = (),
     labels: Poses | None = None,
     frames: Frames | None = None,
+    judge: Judge | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Work:
     """Frames on which predictions are doubtful, spread over time and over looks; see `suggest_frames`.
@@ -292,8 +298,10 @@ def suggest_uncertain(
         With the same keypoints; they say what the usual shape is.
     frames : Frames, optional
         Pictures, to choose frames that look different.
+    judge : callable, optional
+        See `suggest_frames`.
     """
-    work = measures_of(predictions, others, labels)
+    work = measures_of(predictions, others, labels, judge)
     while True:
         try:
             share = next(work)

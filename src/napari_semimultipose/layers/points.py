@@ -8,7 +8,7 @@ the layer, what belongs to the whole stands in ``layer.metadata["semimultipose"]
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from napari_semimultipose.layers.point_columns import (
     numbers,
     repetition,
 )
-from napari_semimultipose.layers.style import SYMBOLS, PoseStyle, animal_number
+from napari_semimultipose.layers.style import METRIC_OF_COLOR, SYMBOLS, PoseStyle, animal_number
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class PointTable:
     """The P present keypoints of one video as flat arrays, in napari's coordinates.
 
     ``data`` [P, 3] holds (frame, row, column); ``row, slot, keypoint`` [P] are the places in the
-    dense arrays of the poses, ``visibility, score, instance_score, track, source`` [P] their values.
+    dense arrays of the poses, ``visibility, score, instance_score, track, source`` [P] their values,
+    ``metrics`` what was measured of them in px and ``ratios`` the same as shares of what is plausible.
     """
 
     data: NDArray[np.float64]
@@ -97,10 +98,23 @@ class PointTable:
     instance_score: NDArray[np.float64]
     track: NDArray[np.int64]
     source: NDArray[np.int8]
+    metrics: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    ratios: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, poses: Poses, video: int | None = 0) -> PointTable:
-        """Flatten the present keypoints of one video (None: of all rows), sorted by row."""
+    def of(
+        cls,
+        poses: Poses,
+        video: int | None = 0,
+        measured: tuple[Mapping[str, NDArray], Mapping[str, NDArray]] = ({}, {}),
+    ) -> PointTable:
+        """Flatten the present keypoints of one video (None: of all rows), sorted by row.
+
+        Parameters
+        ----------
+        measured : (mapping, mapping) of str to array [F, N, K]
+            Metrics in px, and as shares of what is plausible.
+        """
         there = poses.visible > 0
         if video is not None:
             there = there & (poses.video == video)[:, None, None]
@@ -116,13 +130,15 @@ class PointTable:
             instance_score=poses.instance_score[row, slot],
             track=poses.track[row, slot],
             source=poses.source[row, slot],
+            metrics={name: value[row, slot, keypoint] for name, value in measured[0].items()},
+            ratios={name: value[row, slot, keypoint] for name, value in measured[1].items()},
         )
 
     def __len__(self) -> int:
         return len(self.data)
 
     def features(self, skeleton: Skeleton) -> pd.DataFrame:
-        """Return the features of the points, in the order of `FEATURES`."""
+        """Return the features of the points, in the order of `FEATURES`, and the metrics."""
         import pandas as pd
 
         def named(code: NDArray, names: Mapping[Any, str]) -> pd.Categorical:
@@ -141,6 +157,7 @@ class PointTable:
                 "instance_score": self.instance_score,
                 "track": self.track,
                 "source": named(self.source, SOURCES),
+                **self.metrics,
             }
         )
 
@@ -156,7 +173,8 @@ class PointTable:
         """Colour [P, 4] of each point."""
         sure = np.where(self.source == Source.PREDICTED, self.score, np.nan)
         animal = animal_number(self.track, self.slot)
-        return style.point_colors(self.keypoint, animal, n_keypoints, sure)
+        ratio = self.ratios.get(METRIC_OF_COLOR.get(style.color_by, ""))
+        return style.point_colors(self.keypoint, animal, n_keypoints, sure, ratio)
 
 
 def points_from_poses(

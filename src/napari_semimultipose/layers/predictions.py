@@ -42,7 +42,8 @@ class PredictionLayers:
         Index of the video to show.
     image : Image layer, optional
         Where the frames are; gives scale and translation.
-    color_by : {"keypoint", "animal", "confidence"}
+    color_by : ColorBy
+        See `PoseStyle`.
     points : Points layer, optional
         A layer of the viewer to take over instead of adding one. When it is the window of a store
         already, that window stays as it is.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers.measured import Measured
 from napari_semimultipose.poses import BoolArray, IntArray, Poses, Skeleton, Source, Video
 
 # Value of an empty slot, for each array of `Poses` that has the axes [F, N, ...].
@@ -147,6 +148,8 @@ class PoseStore:
         reversed any more.
     read_only : str
         Why nothing may be changed, in words for the user; "" when it may.
+    measured : Measured or None
+        Metrics of the poses, see `set_measured`.
     """
 
     def __init__(self, poses: Poses) -> None:
@@ -172,6 +175,7 @@ class PoseStore:
             self._arrays["spread_xy"] = poses.xy.copy()
         self._negative: BoolArray = np.logical_not(poses.present.any(1)).astype(np.bool_)
         self._rows: dict[tuple[int, int], int] = rows
+        self.measured: Measured | None = None
 
     def copy(self) -> PoseStore:
         """Return a store of the same content, which changes of this one do not reach.
@@ -190,6 +194,7 @@ class PoseStore:
         other._arrays = {name: array[: self._used].copy() for name, array in self._arrays.items()}
         other._negative = self._negative[: self._used].copy()
         other._rows = dict(self._rows)
+        other.measured = self.measured
         return other
 
     # ---------------------------------------------------------------- reading
@@ -371,6 +376,12 @@ class PoseStore:
             )
         for name in _SPREAD_FIELDS if self.has_spread else ():
             self._arrays[name] = _rearranged(self._arrays[name], change.origin, np.nan)
+        self.measured = None
+        self._tell(None)
+
+    def set_measured(self, measured: Measured | None) -> None:
+        """Take over the metrics of all rows as they are now."""
+        self.measured = measured
         self._tell(None)
 
     def add_video(self, video: Video) -> int:

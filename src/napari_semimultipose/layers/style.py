@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -10,9 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_semimultipose.metrics import POSE, TEMPORAL, VIEWS
 from napari_semimultipose.poses import Poses, Visibility
 
-ColorBy = Literal["keypoint", "animal", "confidence"]
+ColorBy = Literal["keypoint", "animal", "confidence", "jump", "pose", "views"]
+
+METRIC_OF_COLOR: Mapping[str, str] = {"jump": TEMPORAL, "pose": POSE, "views": VIEWS}
+"""Colours that tell a metric: blue is plausible, yellow at the limit, red twice as much or more."""
 
 # Bright on dark and on light footage, and neighbours in the list differ much in hue.
 _HAND_PICKED = (
@@ -62,9 +67,10 @@ class PoseStyle:
     ----------
     size_px : float
         Diameter of a point in image pixels.
-    color_by : {"keypoint", "animal", "confidence"}
+    color_by : {"keypoint", "animal", "confidence", "jump", "pose", "views"}
         What the colour of a point tells: confidence goes from red over yellow to blue, and points
-        without one (labels) are white. The lines of the skeleton always tell the animal.
+        without one (labels) are white; the last three are metrics (`METRIC_OF_COLOR`). The lines of the
+        skeleton always tell the animal.
     """
 
     size_px: float = 8.0
@@ -83,7 +89,7 @@ class PoseStyle:
         ----------
         poses : Poses
             Labels or predictions; may be empty.
-        color_by : {"keypoint", "animal", "confidence"}
+        color_by : {"keypoint", "animal", "confidence", "jump", "pose", "views"}
         image_shape : (int, int), optional
             Height and width in px, if the videos of the poses do not say it.
         """
@@ -113,12 +119,27 @@ class PoseStyle:
         animal: ArrayLike,
         n_keypoints: int,
         score: ArrayLike | None = None,
+        ratio: ArrayLike | None = None,
     ) -> NDArray[np.float32]:
-        """Colours [P, 4] of points, from their keypoint index, animal number and confidence [P]."""
+        """Colours [P, 4] of points.
+
+        Parameters
+        ----------
+        keypoint, animal : arrays [P] of int
+            Index of the keypoint, number of the animal.
+        n_keypoints : int
+        score : array [P], optional
+            Confidences.
+        ratio : array [P], optional
+            A metric as a share of what is plausible; NaN where it is unknown.
+        """
         if self.color_by == "keypoint":
             return palette(n_keypoints)[np.asarray(keypoint, np.int64)]
         if self.color_by == "confidence" and score is not None:
             return confidence_colors(score)
+        if self.color_by in METRIC_OF_COLOR:
+            unknown = np.full(np.shape(keypoint), np.nan)
+            return ratio_colors(unknown if ratio is None else ratio)
         return animal_colors(animal)
 
     def points_kwargs(self) -> dict[str, Any]:
@@ -151,6 +172,11 @@ def confidence_colors(score: ArrayLike) -> NDArray[np.float32]:
     )
     table[np.isnan(value)] = 1
     return table.astype(np.float32)
+
+
+def ratio_colors(ratio: ArrayLike) -> NDArray[np.float32]:
+    """Colours [P, 4] of metrics [P], 1 being the limit of what is plausible; white where unknown."""
+    return confidence_colors(1 - np.clip(np.asarray(ratio, float) / 2, 0, 1))
 
 
 def animal_colors(animal: ArrayLike) -> NDArray[np.float32]:

@@ -57,7 +57,8 @@ class PoseView:
         Where the frames are; gives scale and translation.
     points : Points layer, optional
         A layer of the viewer to take over instead of adding one.
-    color_by : {"keypoint", "animal", "confidence"}
+    color_by : ColorBy
+        See `PoseStyle`.
     edges : bool
         False: the Vectors layer is added when `edges_shown` is set for the first time.
 
@@ -269,7 +270,9 @@ class PoseView:
         self._span = range(frame - radius, frame + radius + 1)
         self._rows = self.store.rows_near(self._video, frame, radius)
         self._poses = self.store.take(self._rows)
-        table = PointTable.of(self._poses, None)
+        measured = self.store.measured
+        known = ({}, {}) if measured is None else measured.at(self._rows, self._poses.xy)
+        table = PointTable.of(self._poses, None, known)
         self._keys = np.column_stack([self._rows[table.row], table.slot, table.keypoint])
         # napari's index of the points in view would point behind the end of fewer ones.
         fewer = len(table) < len(self.points.data)

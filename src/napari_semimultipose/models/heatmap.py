@@ -292,7 +292,6 @@ class DeconvolutionHead(nn.Module):
             layers.append(layer)
             channels = n_keypoints
         self.layers = nn.Sequential(*layers)
-        self.last = layers[-1]
         self.width = self.source_width = width // 4
 
     @property
@@ -316,6 +315,11 @@ class DeconvolutionHead(nn.Module):
     def read(self, base: Tensor) -> Tensor:
         """Map [B, width, H/16, W/16] to logits [B, K, h, w]."""
         return self.layers(base)  # type: ignore[no-any-return]
+
+    @property
+    def last(self) -> nn.Module:
+        """The last layer; no second name of it among the weights, which could then not be saved."""
+        return self.layers[-1]
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Map features to logits [B, K, h, w]."""

@@ -109,7 +109,7 @@ def clip_poses(output: Output, clip: Clip, least: float) -> ClipPoses:
         i, j = associate(points[a], points[b], sure[a], sure[b], sizes[a], sizes[b])
         pairs.append(np.stack([a[i], b[j]], 1))
     index = np.concatenate(pairs) if pairs else np.zeros((0, 2), np.int64)
-    return ClipPoses(xy, confidence, torch.from_numpy(index).to(xy.device), size)
+    return ClipPoses(xy, confidence, torch.from_numpy(index).to(xy.device), size, found.image)
 
 
 def animal_sizes(xy: Tensor, sure: Tensor) -> Tensor:

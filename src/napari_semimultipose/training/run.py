@@ -20,7 +20,7 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.data.batch import Batch, BatchSize
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.pseudo import PseudoPoses
-from napari_semimultipose.data.split import TrainingData
+from napari_semimultipose.data.split import TrainingData, with_frame_sizes
 from napari_semimultipose.errors import ModelError, TrainingError
 from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.io.labels import write_poses
@@ -179,7 +179,8 @@ class Run:
             self._state = None
         self.folder.mkdir(parents=True, exist_ok=True)
         write_info(self.folder, self._info())
-        used = data.poses.select(rows + [r.row for r in data.validation])
+        refs = [*data.train, *data.validation]
+        used = with_frame_sizes(data.poses, refs).select([r.row for r in refs])
         write_poses(used, self.folder / "labels.slp")
         with replace_file(self.folder / "split.json") as path:
             path.write_text(json.dumps(data.split(), indent=1), encoding="utf-8")

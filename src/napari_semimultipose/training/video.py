@@ -13,18 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_semimultipose.config import Config, VideoConfig
-from napari_semimultipose.data.single import posture
 from napari_semimultipose.data.split import TrainingData
-from napari_semimultipose.errors import ConfigError
-from napari_semimultipose.losses.multiview import (
-    MultiviewPCA,
-    fit_multiview_pca,
-    why_no_multiview_pca,
-)
-from napari_semimultipose.losses.pca import PosePCA, fit_pose_pca, why_no_pose_pca
+from napari_semimultipose.losses.matched_views import MatchedViews
+from napari_semimultipose.losses.multiview import MultiviewPCA
+from napari_semimultipose.losses.pca import PosePCA
 from napari_semimultipose.losses.temporal import speeds, temporal_loss
-from napari_semimultipose.models.geometry import scale_points, scaled_size, side_scale
-from napari_semimultipose.skeleton import Skeleton, views_in_names
+from napari_semimultipose.models.geometry import side_scale
+from napari_semimultipose.training.subspaces import fit_subspaces, labelled_animals
 
 SHARES = {"temporal": 0.1, "pca": 0.1, "multiview": 0.2}
 """Gradient of each loss relative to that of the labels, at strength 1."""
@@ -47,12 +42,15 @@ class ClipPoses:
         Poses of one animal in consecutive frames.
     size : Tensor [M]
         Size of each animal, px, without gradient.
+    frame : Tensor [M] of int, optional
+        Frame of the clip that each pose is on; None with one pose a frame.
     """
 
     xy: Tensor
     confidence: Tensor
     pairs: Tensor
     size: Tensor
+    frame: Tensor | None = None
 
 
 class VideoLosses:
@@ -69,7 +67,7 @@ class VideoLosses:
     n_keypoints : int
     temporal : bool
     pose : PosePCA, optional
-    views : MultiviewPCA, optional
+    views : MultiviewPCA or MatchedViews, optional
     jump : float
         Tolerated jump, px of the scaled frames; 0: measured.
     device : torch.device
@@ -83,7 +81,7 @@ class VideoLosses:
         *,
         temporal: bool,
         pose: PosePCA | None,
-        views: MultiviewPCA | None,
+        views: MultiviewPCA | MatchedViews | None,
         jump: float,
         device: torch.device,
     ) -> None:
@@ -138,7 +136,14 @@ class VideoLosses:
         if self.pose is not None and len(poses.xy):
             terms["pca"], active["pca"] = self.pose.loss(poses.xy, sure)
         if self.views is not None and len(poses.xy):
-            terms["multiview"], active["multiview"] = self.views.loss(poses.xy, sure)
+            if isinstance(self.views, MultiviewPCA):
+                said = self.views.loss(poses.xy, sure)
+            else:
+                frame = poses.frame
+                if frame is None:
+                    frame = torch.arange(len(poses.xy))
+                said = self.views.loss(poses.xy, sure, frame)
+            terms["multiview"], active["multiview"] = said
         return terms, active
 
     def mean_terms(self, heads: Sequence[ClipPoses]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -251,43 +256,6 @@ def frame_scale(config: Config, data: TrainingData) -> Callable[[int, int], floa
     return lambda height, width: data.scale or 1.0
 
 
-def labelled_poses(
-    data: TrainingData, scale: Callable[[int, int], float]
-) -> tuple[NDArray[np.float64], float]:
-    """Return the training labels [N, K, 2] in px of the scaled frames (NaN: missing), and the median scale."""
-    poses, scales = [], []
-    table = data.poses
-    for ref in data.train:
-        height, width = ref.frames.frame_shape(ref.index)
-        h, w = scaled_size(height, width, scale(height, width))
-        here = table.present[ref.row]
-        xy = scale_points(table.xy[ref.row][here], w / width, h / height)
-        xy[table.visible[ref.row][here] <= 0] = np.nan
-        poses.append(xy)
-        scales.append(h / height)
-    together = np.concatenate(poses)
-    some = np.isfinite(together).all(-1).any(1)
-    return together[some], float(np.median(scales))
-
-
-def view_indices(skeleton: Skeleton, views: Sequence[Sequence[str]]) -> NDArray[np.int64]:
-    """Keypoint indices [V, P] of views given by names, or found in the names when none are given.
-
-    Raises
-    ------
-    ConfigError
-        If a name is unknown or the views differ in their number of keypoints.
-    """
-    named = tuple(tuple(v) for v in views) or views_in_names(skeleton.keypoints)
-    if len({len(v) for v in named}) > 1:
-        raise ConfigError("video.views: all views must name the same number of keypoints")
-    where = {name: i for i, name in enumerate(skeleton.keypoints)}
-    unknown = [name for v in named for name in v if name not in where]
-    if unknown:
-        raise ConfigError(f"video.views: there is no keypoint {', '.join(unknown)}")
-    return np.array([[where[name] for name in v] for v in named], np.int64)
-
-
 def prepare_video_losses(
     config: Config, data: TrainingData, device: torch.device
 ) -> tuple[VideoLosses | None, list[str]]:
@@ -314,40 +282,26 @@ def prepare_video_losses(
             f"the losses {', '.join(wanted)} are left out: they need a video with at least "
             f"{video.clip_frames} frames in a row that training may see (--unlabeled)"
         ]
-    poses, scale = labelled_poses(data, frame_scale(config, data))
+    scale = frame_scale(config, data)
+    shapes = {ref.row: ref.frames.frame_shape(ref.index) for ref in data.train}
+    labels = labelled_animals(data.poses, list(shapes), shapes.__getitem__, scale)
     single = config.model.kind == "heatmap"
     skeleton = data.poses.skeleton
-    notes: list[str] = []
-
-    def left_out(name: str, why: str) -> bool:
-        if why:
-            notes.append(f"the loss '{name}' is left out: {why}")
-        return bool(why)
-
-    sides = np.nanmax(poses, 1) - np.nanmin(poses, 1)
-    reference = float(np.nanmedian(np.linalg.norm(sides, axis=1)))
-    if not np.isfinite(reference) or reference <= 0:
+    reference = labels.size
+    if not np.isfinite(reference):
         reference = 0.25 * config.heatmap.side_px
-    pose = views = None
-    if "pca" in wanted and not left_out("pca", why_no_pose_pca(poses)):
-        body = video.frame == "body"
-        if video.frame == "auto":
-            body = not single or posture(poses) == "free"
-        epsilon = video.pca_px * scale / (reference if body else 1.0)
-        pose = fit_pose_pca(poses, body=body, epsilon=epsilon)
-    if "multiview" in wanted:
-        index = view_indices(skeleton, video.views)
-        why = why_no_multiview_pca(poses, index) if single else "it needs the heat-map network"
-        if not left_out("multiview", why):
-            views = fit_multiview_pca(poses, index, epsilon=video.pca_px * scale)
+    fitted = fit_subspaces(
+        video, labels, skeleton, single=single, reference=reference, wanted=wanted
+    )
+    notes = [f"the loss '{name}' is left out: {why}" for name, why in fitted.why.items()]
     losses = VideoLosses(
         video,
         reference,
         len(skeleton),
         temporal="temporal" in wanted,
-        pose=pose,
-        views=views,
-        jump=video.jump_px * scale,
+        pose=fitted.pose,
+        views=fitted.views,
+        jump=video.jump_px * labels.scale,
         device=device,
     )
     return (losses if losses.names else None), notes

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_semimultipose import api
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import FramesError, LabelsError, SemiMultiPoseError
+from napari_semimultipose.metrics import Metrics
 from napari_semimultipose.poses import Poses, Skeleton, Video
 from napari_semimultipose.training.events import Event, Failed, Notice
 from napari_semimultipose.widgets.preload import import_quietly
@@ -244,6 +245,11 @@ class Tracking:
 
 
 @dataclass(frozen=True)
+class Measuring:
+    """The poses are compared with what the labels of the model allow."""
+
+
+@dataclass(frozen=True)
 class Saved:
     """The poses were written; `lost` says what the format could not hold."""
 
@@ -253,10 +259,12 @@ class Saved:
 
 @dataclass(frozen=True)
 class Predicted:
-    """The end: poses of all frames that were done."""
+    """The end: poses of all frames that were done, how plausible they are, and which metrics are missing."""
 
     poses: Poses
     reason: Literal["finished", "stopped", "failed"]
+    metrics: Metrics = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -291,7 +299,7 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
 
     Yields
     ------
-    Ready, Chunk, Tracking, Saved, Predicted, Failed
+    Ready, Chunk, Tracking, Saved, Measuring, Predicted, Failed
     """
     # The layers of the result need the last two; napari would import them in the main thread.
     import_quietly("napari_semimultipose.inference.predict", "pandas", "scipy.spatial")
@@ -351,9 +359,26 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
         reason = "failed"
     elif stopped:
         reason = "stopped"
-    yield Predicted(poses, reason)
+    metrics: Metrics = {}
+    missing: Mapping[str, str] = {}
+    if poses.n_instances:
+        yield Measuring()
+        metrics, missing = _measured(job.model, poses)
+    yield Predicted(poses, reason, metrics, missing)
     if failure is not None:
         yield failure
+
+
+def _measured(model: Path, poses: Poses) -> tuple[Metrics, Mapping[str, str]]:
+    """Measure poses; a model without labels measures nothing, and says why."""
+    from napari_semimultipose.metrics import TITLES
+    from napari_semimultipose.plausibility import drain
+
+    try:
+        yardstick = api.yardstick_of(model, None)
+        return drain(yardstick.measure(poses)), yardstick.missing(poses)
+    except SemiMultiPoseError as error:
+        return {}, dict.fromkeys(TITLES, str(error))
 
 
 def saving_events(poses: Poses, path: Path) -> Iterator[Any]:

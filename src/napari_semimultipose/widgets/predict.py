@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -21,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semimultipose.errors import ConfigError, SemiMultiPoseError
+from napari_semimultipose.layers.style import METRIC_OF_COLOR
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.choosers import (
@@ -32,6 +34,7 @@ from napari_semimultipose.widgets.choosers import (
 from napari_semimultipose.widgets.heat_chooser import HeatChooser
 from napari_semimultipose.widgets.jobs import (
     Chunk,
+    Measuring,
     Predicted,
     PredictionJob,
     Ready,
@@ -72,6 +75,7 @@ class PredictWidget(WorkWidget):
         self._viewer = viewer
         self._result = ResultLayers(viewer, self)
         self._poses: Poses | None = None
+        self._missing: Mapping[str, str] = {}
         self._image: Image | None = None
         self._name = "poses"
         self._failed = False
@@ -188,6 +192,7 @@ class PredictWidget(WorkWidget):
         self._failed = False
         self._result.forget()
         self._poses = None
+        self._missing = {}
         self.progress.setRange(0, 0)
         self.status.setText("Loading the model and torch…")
         self.runner.start(lambda should_stop: prediction_events(job, should_stop))
@@ -268,6 +273,9 @@ class PredictWidget(WorkWidget):
                 case Tracking():
                     self.progress.setRange(0, 0)
                     self.status.setText("Joining animals over time…")
+                case Measuring():
+                    self.progress.setRange(0, 0)
+                    self.status.setText("Comparing the poses with the labels of the model…")
                 case Saved():
                     self._on_saved(event)
                 case Predicted():
@@ -288,7 +296,9 @@ class PredictWidget(WorkWidget):
             if self._result.closed:
                 # Removed on the way, perhaps to see the frames: the result is shown all the same.
                 self._show(event.poses)
-            self._result.finish(event.poses)
+            self._result.finish(event.poses, event.metrics)
+        self._missing = event.missing
+        self._say_missing()
         n = len(event.poses)
         animals = event.poses.n_instances
         words = {"finished": "Finished", "stopped": "Stopped", "failed": "Failed"}
@@ -321,6 +331,13 @@ class PredictWidget(WorkWidget):
         layers = self._result.layers
         if layers is not None and not layers.closed:
             layers.view.set_look(color_by=self.settings.colors.value())
+            self._say_missing()
+
+    def _say_missing(self) -> None:
+        """Say why the chosen colours are all white."""
+        why = self._missing.get(METRIC_OF_COLOR.get(self.settings.colors.value(), ""))
+        if why:
+            self.message.say(f"These colours tell nothing: {why}")
 
     def _complain(self, text: str, details: str = "") -> None:
         self.message.say(text, error=True, details=details)

@@ -224,6 +224,16 @@ class RecordingChooser(QWidget):
         self._span.setVisible(self.range.value() == SPAN)
 
 
+COLOR_NAMES = {
+    "animal": "by animal",
+    "keypoint": "by keypoint",
+    "confidence": "by confidence",
+    "jump": "by jump from the frame before",
+    "pose": "by distance from usual poses",
+    "views": "by disagreement of the views",
+}
+
+
 class PredictionSettings(QWidget):
     """Score, number of animals, tracking, device, colours, output file, and the rest folded away."""
 
@@ -238,9 +248,7 @@ class PredictionSettings(QWidget):
         self.score = editor_for(predict["score_threshold"], parent=self)
         self.device = ChoiceEditor({name: name for name in devices()}, self)
         self.batch = editor_for(predict["batch_size"], parent=self)
-        self.colors = ChoiceEditor(
-            {"animal": "by animal", "keypoint": "by keypoint", "confidence": "by confidence"}, self
-        )
+        self.colors = ChoiceEditor(COLOR_NAMES, self)
         self.out = PathField("save", "Save the poses", placeholder="not saved", parent=self)
         self.advanced = AdvancedSettings(("predict", "track"), IN_MAIN_FORM, self)
         layout = QVBoxLayout(self)
@@ -255,7 +263,9 @@ class PredictionSettings(QWidget):
                 (
                     "Colours",
                     self.colors,
-                    "What the colour of a point tells. Confidence: red is low, blue is high",
+                    "What the colour of a point tells. Confidence: red is low, blue is high. Jumps, poses and "
+                    "views, at the end of a prediction: blue is as usual, yellow at the limit of what is "
+                    "plausible, red beyond; white is not known",
                 ),
                 (
                     "Save to",

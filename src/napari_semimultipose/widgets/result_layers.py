@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer
 
+from napari_semimultipose.layers.measured import Measured
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.style import ColorBy
+from napari_semimultipose.metrics import Metrics
 from napari_semimultipose.poses import Poses
 
 if TYPE_CHECKING:
@@ -83,11 +85,14 @@ class ResultLayers(QObject):
         now = time.monotonic()
         self._show_at = now + max(SHOW_S, (now - start) / SHOW_SHARE)
 
-    def finish(self, poses: Poses) -> None:
-        """Show the final poses, and then their paths."""
+    def finish(self, poses: Poses, metrics: Metrics) -> None:
+        """Show the final poses, with how plausible they are, and then their paths."""
         self._waiting = []
         if self.layers is not None:
-            self.layers.replace(poses, tracks=False)
+            with self.layers.view.one_refresh():
+                self.layers.replace(poses, tracks=False)
+                if metrics and not self.layers.closed:
+                    self.layers.store.set_measured(Measured(metrics, poses.xy))
             self._soon(self.layers.show_tracks)
 
     def remove_empty(self) -> None:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 
+SMALL = 0.4
+"""Size of points within ellipses, relative to the usual one."""
+
+
 class SmoothWidget(WorkWidget):
     """Dock widget that smooths poses over time.
 
@@ -79,12 +83,16 @@ class SmoothWidget(WorkWidget):
         others: list[Layer] = []
         for layer in self._viewer.layers:
             mine = info_from_metadata(layer.metadata) if can_be_reviewed(layer) else None
-            if layer is chosen or info is None or mine is None:
+            if layer is chosen or info is None or mine is None or layer is self._own():
                 continue
             if set(mine.skeleton.keypoints) == set(info.skeleton.keypoints):
                 others.append(layer)
         self.form.show_layers(others)
         self._show_state()
+
+    def _own(self) -> Layer | None:
+        """Return the layer of the result, which is no model."""
+        return None if self.result is None else self.result.points
 
     @override
     def _leave(self) -> None:
@@ -159,9 +167,12 @@ class SmoothWidget(WorkWidget):
             return
         known = Ellipses.of(self.result.points)
         if self.form.ellipses.isChecked() and known is None and self.result.store.has_spread:
+            # Positions are often surer than a point is large: it would hide the ellipse.
+            self.result.view.set_look(size_factor=SMALL)
             Ellipses(self.result.view)
         elif known is not None and not self.form.ellipses.isChecked():
             known.close()
+            self.result.view.set_look(size_factor=1.0)
 
     # ------------------------------------------------------------------ result
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,9 @@ from napari_semimultipose.labeling.suggest import (
     Suggestion,
     suggest_frames,
 )
-
-if TYPE_CHECKING:
-    from napari_semimultipose.poses import Poses
+from napari_semimultipose.plausibility import judge_of
+from napari_semimultipose.poses import Poses, Source
+from napari_semimultipose.widgets.preload import import_quietly
 
 ShouldStop = Callable[[], bool]
 
@@ -63,12 +62,16 @@ def suggestion_events(
     SemiMultiPoseError
         When predictions do not belong to the recording, or frames cannot be read.
     """
+    human = any(((poses.source == Source.HUMAN) & poses.present).any() for poses in job.labels)
+    if job.by == "uncertain" and human:
+        import_quietly("napari_semimultipose.training.subspaces")
     found = yield from suggest_frames(
         job.frames,
         job.by,
         job.count,
         predictions=job.predictions,
         labels=job.labels,
+        judge=judge_of(job.labels),
         seed=job.seed,
         should_stop=should_stop,
     )

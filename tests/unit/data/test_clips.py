@@ -96,3 +96,25 @@ def test_short_recordings_give_no_clip() -> None:
     clips = maker(footage())
     assert clips.refs(0, N + 1) == []
     assert clips(0, N + 1) is None
+
+
+def test_what_is_seen_in_a_clip_is_found_in_the_frame() -> None:
+    """Augment, find the spot in the picture, undo: the place in the frame (frames are not square)."""
+    row, column = np.indices((HEIGHT, WIDTH))
+    places = np.array([[25.3, 20.6], [34.8, 26.1], [31.0, 22.4]])
+    stack = np.zeros((3, HEIGHT, WIDTH, 1), np.uint8)
+    for picture, (x, y) in zip(stack, places, strict=True):
+        picture[..., 0] = 250 * np.exp(-((column - x) ** 2 + (row - y) ** 2) / 8)
+    still = footage_of(open_frames(stack), (0,))
+    assert still is not None
+    clips = maker(still, brightness=0, contrast=0, noise=0, blur=0)
+    for iteration in range(4):
+        clip = clips(iteration, 3)
+        assert clip is not None
+        weight = clip.images.mean(1).clamp(min=0)
+        grid = torch.stack(torch.meshgrid(*[torch.arange(32.0)] * 2, indexing="xy"), -1)
+        seen = (weight[..., None] * grid).sum((1, 2)) / weight.sum((1, 2))[:, None]
+        inside = ((seen > 6) & (seen < 25)).all(1)
+        found = clip.undo(seen)[inside]
+        assert inside.any()
+        np.testing.assert_allclose(found, places[inside], atol=0.3)

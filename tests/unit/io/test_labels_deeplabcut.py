@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -98,12 +99,12 @@ def test_what_is_lost_is_said(tmp_path):
         [0, 1, 2],
         visible=np.ones((3, 1, 2)),
         track=[[0], [0], [-1]],
+        track_names=("Tom",),
         videos=(Video("clip.mp4"),),
     )
     lost = write_poses(original, tmp_path / "a.csv", format="lightning-pose")
     text = "\n".join(lost)
     for part in (
-        "4 occluded keypoints were written as visible",
         "1 images without animals count as not labelled",
         "hold no tracks",
         "1 edges",
@@ -111,7 +112,9 @@ def test_what_is_lost_is_said(tmp_path):
         "do not name their recording: clip.mp4",
     ):
         assert part in text
-    assert len(lost) == 6
+    assert len(lost) == 5
+    single = write_poses(replace(original, track=-np.ones((3, 1))), tmp_path / "b.csv")
+    assert any("4 occluded keypoints were written as visible" in said for said in single)
 
 
 def test_predictions_among_human_labels_are_said(tmp_path):
@@ -400,3 +403,73 @@ def test_predictions_of_lightning_pose(shared_data, folder, files, frames, keypo
         plain = np.loadtxt(path, delimiter=",", skiprows=3)
         np.testing.assert_allclose(one.score[:, 0], plain[:, 3::3])
         np.testing.assert_allclose(one.xy[:, 0, :, 1], plain[:, 2::3])
+
+
+LIGHTNING = """scorer,me,me,me,me,me,me
+bodyparts,nose,nose,nose,tail,tail,tail
+coords,x,y,visible,x,y,visible
+,,,,,,
+labeled-data/a/img1.png,3,4,2,5,6,1
+labeled-data/a/img2.png,7,8,0,9,10,2
+labeled-data/a/img3.png,,,0,11,12,
+"""
+
+
+def test_the_visibility_of_lightning_pose_round_trips(tmp_path):
+    """Also the empty first row that pandas leaves for the name of an index."""
+    path = tmp_path / "CollectedData.csv"
+    path.write_text(LIGHTNING)
+    found = read_poses(path)
+    assert found.visible[:, 0].tolist() == [[2, 1], [0, 2], [0, 2]]
+    assert found.xy[0, 0].tolist() == [[3, 4], [5, 6]]
+    assert np.isnan(found.xy[1, 0, 0]).all()
+    assert found.videos[0].images[0] == "labeled-data/a/img1.png"
+    again = tmp_path / "again.csv"
+    assert not any(
+        "occluded" in lost for lost in write_poses(found, again, format="lightning-pose")
+    )
+    back = read_poses(again)
+    np.testing.assert_array_equal(back.visible, found.visible)
+    np.testing.assert_array_equal(back.xy, found.xy)
+
+
+def test_predictions_on_labelled_images_have_a_set(tmp_path):
+    """As Lightning Pose writes them: likelihoods, a last column, and an empty first row."""
+    path = tmp_path / "predictions.csv"
+    path.write_text(
+        "scorer,heatmap_tracker,heatmap_tracker,heatmap_tracker,set\n"
+        "bodyparts,nose,nose,nose,\n"
+        "coords,x,y,likelihood,\n"
+        ",,,,\n"
+        "labeled-data/a/img1.png,3,4,0.5,train\n"
+        "labeled-data/a/img2.png,5,6,0.25,validation\n"
+    )
+    found = read_poses(path)
+    assert found.score[:, 0, 0].tolist() == [0.5, 0.25]
+    assert found.videos[0].images == ("labeled-data/a/img1.png", "labeled-data/a/img2.png")
+    assert (found.source == Source.PREDICTED).all()
+
+
+def test_an_empty_first_row_above_frame_numbers(tmp_path):
+    path = tmp_path / "video.csv"
+    head = "scorer,a,a,a\nbodyparts,nose,nose,nose\ncoords,x,y,likelihood\n"
+    path.write_text(f"{head},,,\n0,1,2,0.5\n1,3,4,0.5\n")
+    assert read_poses(path).frame.tolist() == [0, 1]
+
+
+def test_one_followed_animal_has_no_individuals(tmp_path):
+    """Predictions of the heat-map network are read by Lightning Pose and its smoother."""
+    xy = np.random.default_rng(0).uniform(0, 50, (4, 1, 2, 2))
+    skeleton = Skeleton(("nose", "tail"))
+    predicted = np.full((4, 1), Source.PREDICTED)
+    poses = Poses(skeleton, xy, range(4), track=np.zeros((4, 1), int), source=predicted)
+    lost = write_poses(poses, tmp_path / "one.csv")
+    assert not any("track" in text for text in lost)
+    head = (tmp_path / "one.csv").read_text().splitlines()[:3]
+    assert [line.split(",")[0] for line in head] == ["scorer", "bodyparts", "coords"]
+    # Also when the track got its number as a name in a file between.
+    write_poses(poses, tmp_path / "one.slp")
+    write_poses(read_poses(tmp_path / "one.slp"), tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "one.csv").read_text()
+    write_poses(replace(poses, track_names=("Tom",)), tmp_path / "named.csv")
+    assert "individuals,Tom" in (tmp_path / "named.csv").read_text()

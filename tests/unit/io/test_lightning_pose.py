@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from napari_semimultipose.cli import app
 from napari_semimultipose.config import Config
-from napari_semimultipose.errors import ConfigError
+from napari_semimultipose.errors import ConfigError, LabelsError
+from napari_semimultipose.io.labels import detect_format, read_poses
 from napari_semimultipose.io.lightning_pose import read_project
+from napari_semimultipose.io.lightning_pose_folder import is_project
+from napari_semimultipose.models.checkpoint import read_info
 
 KEYPOINTS = ("nose_top", "tail_top", "nose_bot", "tail_bot")
 
@@ -106,7 +111,7 @@ def test_the_network_with_context_frames_is_taken_over(tmp_path: Path) -> None:
     [
         ({"data": {}}, "csv_file"),
         ({"train": {"seed": 1}}, "csv_file"),
-        (tree(csv_file=["left.csv", "right.csv"]), "each camera"),
+        (tree(csv_file=["left.csv", "right.csv"]), "left.csv, right.csv was not found"),
         (tree(csv_file="other.csv"), "data_dir"),
     ],
 )
@@ -118,3 +123,104 @@ def test_what_is_wrong_is_said(tmp_path: Path, content: dict[str, Any], hint: st
 def test_an_absolute_data_folder_counts(tmp_path: Path) -> None:
     content = tree(data_dir=str(tmp_path / "data" / "mouse"))
     assert read_project(project(tmp_path, content)).labels.is_file()
+
+
+def cameras(root: Path, views: tuple[str, ...] = ("top", "side"), frames: int = 3) -> Path:
+    """A project with a table for each camera, and one that is kept for tests."""
+    folder = root / "two"
+    (folder / "videos").mkdir(parents=True)
+    (folder / "videos" / "run_top.mp4").touch()
+    for v, view in enumerate((*views, f"{views[0]}_new")):
+        (folder / "labeled-data" / f"run_{view}").mkdir(parents=True)
+        lines = ["scorer,me,me,me,me", "bodyparts,nose,nose,tail,tail", "coords,x,y,x,y"]
+        lines += [
+            f"labeled-data/run_{view}/img{i}.png,{i},{v},{i + 10},{v + 10}" for i in range(frames)
+        ]
+        (folder / f"CollectedData_{view}.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_several_cameras_are_several_videos(tmp_path: Path) -> None:
+    folder = cameras(tmp_path)
+    assert detect_format(folder) == "lightning-pose-project"
+    poses = read_poses(folder)
+    assert len(poses) == 6
+    assert [video.images[0] for video in poses.videos] == [
+        "labeled-data/run_side/img0.png",
+        "labeled-data/run_top/img0.png",
+    ]
+    assert {video.path for video in poses.videos} == {str(folder)}
+    assert poses.xy[poses.video == 0, 0, 0, 1].tolist() == [1, 1, 1]
+    found = read_project(folder)
+    assert found.labels == folder
+    assert [p.name for p in found.videos] == ["run_top.mp4"]
+    assert "side, top" in found.notes[0]
+
+
+def test_cameras_of_a_configuration_and_of_the_app(tmp_path: Path) -> None:
+    folder = cameras(tmp_path)
+    content = tree(
+        data_dir="two",
+        csv_file=["CollectedData_top.csv", "CollectedData_side.csv"],
+        view_names=["top", "side"],
+        mirrored_column_matches=[0, 1],
+    )
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(content))
+    found = read_project(file)
+    assert found.labels == file
+    assert len(read_poses(file).videos) == 2
+    config = Config().with_settings(found.settings)
+    assert config.video.losses == ("temporal",)
+    assert config.video.views == ()
+    notes = " ".join(found.notes)
+    assert "pca_multiview" in notes
+    assert "mirrored_column_matches" not in notes
+    (folder / "project.yaml").write_text(
+        yaml.safe_dump(
+            {"schema_version": 1, "keypoint_names": ["nose", "tail"], "view_names": ["top"]}
+        )
+    )
+    assert len(read_poses(folder).videos) == 1
+    assert read_project(folder / "project.yaml").labels == folder / "CollectedData_top.csv"
+
+
+def test_a_folder_without_settings_has_its_labels_and_videos(tmp_path: Path) -> None:
+    folder = tmp_path / "mouse"
+    project(tmp_path / "other", tree())
+    (tmp_path / "other" / "data" / "mouse").rename(folder)
+    found = read_project(folder)
+    assert found.labels == folder / "CollectedData.csv"
+    assert dict(found.settings) == {}
+    assert len(found.videos) == 2
+
+
+def test_other_folders_are_no_project(tmp_path: Path) -> None:
+    assert not is_project(tmp_path)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "CollectedData.csv").write_text("a,b\n1,2\n")
+    assert not is_project(tmp_path)
+    (tmp_path / "some.yaml").write_text("a: 1")
+    assert not is_project(tmp_path / "some.yaml")
+    with pytest.raises(LabelsError, match="no known labels format"):
+        read_poses(tmp_path / "some.yaml")
+
+
+def test_a_real_project_opens_and_trains(tmp_path: Path, shared_data: Path) -> None:
+    """The folder of the published example, with a configuration as Lightning Pose writes it."""
+    for name in ("CollectedData.csv", "labeled-data", "videos"):
+        (tmp_path / name).symlink_to(shared_data / "mouse-mirror" / name)
+    content = tree(data_dir=".", image_resize_dims={"height": 64, "width": 64}, downsample_factor=2)
+    content["data"]["mirrored_column_matches"] = [[0, 1, 4, 6], [8, 9, 12, 14]]
+    content["model"]["backbone"] = "resnet18"
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    arguments = ["train", str(tmp_path), "--out", str(tmp_path / "model"), "--iterations", "2"]
+    for setting in ("model.pretrained=false", "train.device=cpu", "train.precision='32'"):
+        arguments += ["--set", setting]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "994 unlabelled" in result.stderr
+    info = read_info(tmp_path / "model")
+    assert info.config.heatmap.head == "deconvolution"
+    assert info.config.video.losses == ("multiview", "temporal")
+    assert len(info.config.video.views[0]) == 4

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from napari_semimultipose.losses.heatmaps import gaussian_maps, heatmap_loss
+from napari_semimultipose.models.heatmap import HeatmapOutput, decode
 
 SIZE, STRIDE, SIGMA = (20, 24), 4, 1.25
 
@@ -60,3 +61,17 @@ def test_unused_maps_have_no_gradient() -> None:
     assert logits.grad[0, 0].abs().sum() > 0
     assert logits.grad[0, 1].abs().sum() == 0
     assert heatmap_loss(logits, target, torch.zeros((1, 2), dtype=torch.bool), "mse") == 0
+
+
+def test_a_hidden_keypoint_loses_its_confidence() -> None:
+    """Following the gradient of a uniform target (acceptance test 3 of the specification)."""
+    peak = maps(40, 40).clamp(min=1e-6).log()
+    before = decode(HeatmapOutput(peak, STRIDE), SIGMA).mass.item()
+    logits = peak.clone().requires_grad_()
+    for _ in range(20):
+        loss = heatmap_loss(logits, maps(40, 40, visible=False), torch.tensor([[True]]), "kl")
+        (gradient,) = torch.autograd.grad(loss, logits)
+        logits = (logits - 20 * gradient).detach().requires_grad_()
+    after = decode(HeatmapOutput(logits.detach(), STRIDE), SIGMA).mass.item()
+    assert before > 0.9
+    assert after < 0.7 * before

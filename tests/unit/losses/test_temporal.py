@@ -80,3 +80,17 @@ def test_standing_still_has_a_finite_gradient() -> None:
 
 def test_no_pairs_no_loss() -> None:
     assert loss(walk(), pairs=torch.zeros((0, 2), dtype=torch.long)) == 0
+
+
+def test_the_size_of_an_animal_has_no_gradient() -> None:
+    """No loss is lowered by animals that seem larger (acceptance test 6 of the specification)."""
+    xy = walk(0)
+    xy[2:, 0, 0] += 100
+    size = torch.full((4,), 50.0, requires_grad=True)
+    xy.requires_grad_()
+    value, _ = temporal_loss(
+        xy, torch.ones(4, 2), PAIRS, torch.tensor([5.0, 5.0]), size, 50.0, 0.05
+    )
+    (gradient,) = torch.autograd.grad(value, size, allow_unused=True)
+    assert gradient is None
+    assert torch.autograd.grad(value, xy)[0].abs().sum() > 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.losses.heatmaps import gaussian_maps
 from napari_semimultipose.models.build import build_network
+from napari_semimultipose.models.checkpoint import save_weights
 from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker, decode
 
 
@@ -89,6 +92,21 @@ def test_a_linear_head_is_linear() -> None:
     zero = head({"32": torch.zeros_like(x[0])})
     parts = [head({"32": one}) - zero for one in x]
     assert torch.allclose(head({"32": x.sum(0)}) - zero, parts[0] + parts[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["deconvolution", "pyramid"])
+def test_a_network_can_be_saved_and_loaded(head: str, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    network = tracker(f"heatmap.head={head}")
+    save_weights(network, tmp_path / "w.safetensors")
+    other = tracker(f"heatmap.head={head}")
+    other.load_state_dict(load_file(str(tmp_path / "w.safetensors")))
+    assert [id(p) for p in network.parameters()] == list(
+        dict.fromkeys(map(id, network.parameters()))
+    )
+    image = torch.rand(1, 3, 64, 64)
+    assert torch.allclose(network.eval()(image).logits, other.eval()(image).logits)
 
 
 def test_calibration_changes_confidences_and_travels_with_the_weights() -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 
+from napari_semimultipose.config import Config, VideoConfig
 from napari_semimultipose.data.clips import Clip
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.losses.matched_views import fit_matched_views
 from napari_semimultipose.models.directpose import LevelOutput, Output
+from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.training.clip_animals import associate, clip_poses
 from napari_semimultipose.training.events import Done, Notice, Step
 from napari_semimultipose.training.loop import train
+from napari_semimultipose.training.video import ClipPoses, VideoLosses
 
 if TYPE_CHECKING:
     from conftest import Job
@@ -110,3 +118,82 @@ def test_training_of_several_animals_takes_clips(job: Job) -> None:
     assert "clip_animals" in names
     notes = [e.message for e in events if isinstance(e, Notice)]
     assert any("at least three keypoints" in note for note in notes)
+
+
+def test_a_view_that_is_off_costs_on_its_frame_alone() -> None:
+    rng = np.random.default_rng(1)
+
+    def mirrored(frames: int) -> np.ndarray:
+        """Two animals of six points in two views [frames, 2 views, 2 animals, 6, 2]."""
+        body = rng.normal(0, 8, (frames, 2, 6, 3)) + rng.uniform(20, 80, (frames, 2, 1, 3))
+        return np.stack([body[..., [0, 1]], body[..., [0, 2]] * [1, 0.5] + [0, 200]], 1)
+
+    xy = mirrored(30)
+    index = np.indices(xy.shape[:3]).reshape(3, -1)
+    views = fit_matched_views(xy.reshape(-1, 6, 2), index[0], index[2], index[1], epsilon=1.0)
+    video = VideoLosses(
+        VideoConfig(),
+        30.0,
+        6,
+        temporal=False,
+        pose=None,
+        views=views,
+        jump=0,
+        device=torch.device("cpu"),
+    )
+    poses = mirrored(3)
+    poses[1, 1, 0, 2] += [11, 0]
+    points = torch.from_numpy(poses.reshape(-1, 6, 2)).float().requires_grad_()
+    frame = torch.arange(3).repeat_interleave(4)
+    clip = ClipPoses(
+        points,
+        torch.ones(12, 6),
+        torch.zeros((0, 2), dtype=torch.long),
+        torch.full((12,), 30.0),
+        frame,
+    )
+    terms, active = video.terms(clip)
+    (gradient,) = torch.autograd.grad(terms["multiview"], points)
+    moved = torch.nonzero(gradient.abs().sum(-1) > 1e-6).tolist()
+    assert {tuple(place) for place in moved} <= {(4, 2), (6, 2)}
+    assert terms["multiview"] > 0
+    assert active["multiview"] == pytest.approx(2 / 72)
+
+
+def test_views_of_several_animals_are_compared(tmp_path: Path) -> None:
+    """Two animals, each there twice: as it is, and in a mirror below."""
+    rng = np.random.default_rng(0)
+    skeleton = Skeleton(("a", "b", "c"))
+    n = 12
+    body = rng.normal(0, 4, (n, 2, 3, 3)) + rng.uniform(10, 54, (n, 2, 1, 3))
+    body[:, 1, :, 0] = (body[:, 1, :, 0] + 20) % 64
+    top, below = body[..., [0, 1]] * [1, 0.5], body[..., [0, 2]] * [1, 0.5] + [0, 64]
+    xy = np.clip(np.concatenate([top, below], 1), 1, [62, 94])
+    stack = rng.integers(0, 40, (n, 96, 64, 1)).astype(np.uint8)
+    names = ("one_top", "two_top", "one_bot", "two_bot")
+    labels = Poses(skeleton, xy, np.arange(n), track=np.tile(range(4), (n, 1)), track_names=names)
+    settings = [
+        "model.channels=8",
+        "model.backbone=mobilenet_v3_small",
+        "train.minutes=0",
+        "train.iterations=3",
+        "train.precision='32'",
+        "train.device=cpu",
+        "train.method=directpose",
+        "data.crop_px=96",
+        "data.batch_labeled=2",
+        "video.losses=[multiview]",
+        "video.every=1",
+        "video.start=0",
+        "video.clip_frames=2",
+    ]
+    config = Config().with_settings(settings)
+    frames = {0: open_frames(stack)}
+    events = list(train(labels, tmp_path / "m", config, frames=frames))
+    assert isinstance(events[-1], Done), events[-1]
+    notes = [e.message for e in events if isinstance(e, Notice)]
+    assert not any("left out" in note for note in notes), notes
+    unnamed = replace(labels, track_names=())
+    events = list(train(unnamed, tmp_path / "n", config, frames=frames))
+    notes = [e.message for e in events if isinstance(e, Notice)]
+    assert any("mouse1_top" in note for note in notes)
