@@ -31,6 +31,7 @@ FLOORS = {
     "training": 4,
     "recordings": 4,
     "crossfit": 4.5,
+    "reports": 4.7,
     "smoothing": 4,
     "api": 5,
     "demo": 6,
@@ -55,6 +56,7 @@ FORBIDDEN = {
     "inference": SCREEN,
     "labeling": ("torch", *SCREEN),
     "training": SCREEN,
+    "reports": ("torch", *SCREEN),
     "api": SCREEN,
     "widgets": ("torch",),
 }

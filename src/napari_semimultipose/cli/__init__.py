@@ -21,6 +21,7 @@ from napari_semimultipose.cli.ensemble import ensemble
 from napari_semimultipose.cli.info import info
 from napari_semimultipose.cli.labels import convert, evaluate, track
 from napari_semimultipose.cli.predict import predict
+from napari_semimultipose.cli.report import report
 from napari_semimultipose.cli.sample import demo
 from napari_semimultipose.cli.smooth import smooth
 from napari_semimultipose.cli.suggest import suggest
@@ -60,7 +61,7 @@ app = typer.Typer(
 )
 for _learning in (train, ensemble):
     app.command(context_settings={"allow_extra_args": True})(_learning)
-for _command in (predict, suggest, check, track, smooth, evaluate, convert, demo, info):
+for _command in (predict, suggest, check, track, smooth, evaluate, report, convert, demo, info):
     app.command()(_command)
 
 
