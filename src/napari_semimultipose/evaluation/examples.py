@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,15 +142,15 @@ def _block(
     )
 
 
-def best(outcomes: Outcomes, count: int) -> list[int]:
-    """Return the places of the animals that were found most exactly, one a frame."""
-    order = np.argsort(np.where(outcomes.found, -outcomes.oks, np.inf), kind="stable")
-    order = order[outcomes.found[order]]
-    return _spread(outcomes, order, count)
+def best(outcomes: Outcomes, truth: Poses, count: int) -> list[int]:
+    """Return the places of the animals that were found most exactly, spread over the frames."""
+    order = np.flatnonzero(outcomes.found)
+    order = order[np.argsort(-outcomes.oks[order], kind="stable")]
+    return _spread(outcomes, truth, order, count)
 
 
 def worst(outcomes: Outcomes, prediction: Poses, truth: Poses, count: int) -> list[int]:
-    """Return the places of the animals that went most wrong, of different frames where possible.
+    """Return the places of the animals that went most wrong, spread over the frames.
 
     A third each, as far as there are so many: animals that were missed, those with the most labelled
     keypoints first; detections of nothing, the surest first; and the least similar pairs.
@@ -165,23 +164,27 @@ def worst(outcomes: Outcomes, prediction: Poses, truth: Poses, count: int) -> li
     kinds.append(surplus[np.argsort(-score, kind="stable")])
     found = np.flatnonzero(outcomes.found)
     kinds.append(found[np.argsort(outcomes.oks[found], kind="stable")])
-    shares = [_spread(outcomes, kind, count // 3) for kind in kinds[:2]]
+    shares = [_spread(outcomes, truth, kind, count // 3) for kind in kinds[:2]]
     rest = count - sum(len(share) for share in shares)
-    return [*shares[0], *shares[1], *_spread(outcomes, kinds[2], rest)]
+    return [*shares[0], *shares[1], *_spread(outcomes, truth, kinds[2], rest)]
 
 
-def _spread(outcomes: Outcomes, order: Sequence[int] | IntArray, count: int) -> list[int]:
-    """Return the first places of an order, one of each frame before the second of any."""
+def _spread(outcomes: Outcomes, truth: Poses, order: IntArray, count: int) -> list[int]:
+    """Return the first places of an order, with a distance in time as far as there are enough.
+
+    Frames that follow each other look alike: what is within a fraction of the recording of a better
+    place comes after all that is not.
+    """
+    video, frame = truth.video[outcomes.row[order]], truth.frame[outcomes.row[order]]
+    least = np.ptp(frame) / (4 * count) if len(frame) and count else 0.0
+    free = np.ones(len(order), bool)
     chosen: list[int] = []
-    later: list[int] = []
-    seen: set[int] = set()
-    for i in np.asarray(order).tolist():
-        row = int(outcomes.row[i])
-        (later if row in seen else chosen).append(i)
-        seen.add(row)
-        if len(chosen) >= count:
-            break
-    return [*chosen, *later][:count]
+    while len(chosen) < count and free.any():
+        i = int(free.argmax())
+        chosen.append(i)
+        free &= (video != video[i]) | (np.abs(frame - frame[i]) > least)
+    rest = np.setdiff1d(np.arange(len(order)), chosen)
+    return order[[*chosen, *rest.tolist()][:count]].tolist() if len(order) else []
 
 
 def keypoint_outcomes(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Paul Tol's bright scheme: distinct for all kinds of colour vision.
 COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
 GREY = "#555555"
+_FEW_CURVES = 8  # the names of more would hide them
 
 SCORE_TABLE: tuple[tuple[str, str, str], ...] = (
     ("ap", "AP (OKS .50:.95)", ".3f"),
@@ -310,7 +311,12 @@ def _draw_curves(axes: Axes, curves: Mapping[str, FloatArray], label: str) -> No
     else:
         axes.set_ylim(bottom=0)
     axes.set(xlabel="iteration", ylabel=label)
-    axes.legend(fontsize=8, frameon=False)
+    if len(curves) > _FEW_CURVES:
+        axes.legend(
+            fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3
+        )
+    else:
+        axes.legend(fontsize=8, frameon=False)
     tidy(axes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_semimultipose.config import EvaluateConfig
 from napari_semimultipose.evaluation import confidence, examples, figures
-from napari_semimultipose.evaluation.pairing import keypoint_index
+from napari_semimultipose.evaluation.pairing import keypoint_index, pair_frames
 from napari_semimultipose.evaluation.scores import evaluate
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.reports.page import Image, Page, Section, number
@@ -99,13 +99,15 @@ def score_section(page: Page, compared: Compared, what: str) -> None:
         rows += [(label, number(tracks[key], form)) for key, label, form in figures.TRACK_TABLE]
         rows += [
             ("fragments", number(tracks["fragments"], "d")),
-            ("true and predicted tracks", f"{tracks['true_tracks']} and {tracks['predicted_tracks']}"),
-        ]  # fmt: skip
-    section.table(("score", "value"), rows)
-    section.plot(
-        figures.precision_recall_figure(scores),
-        "Precision against recall of the detections, for several limits of the OKS.",
-    )
+            ("true tracks", number(tracks["true_tracks"], "d")),
+            ("predicted tracks", number(tracks["predicted_tracks"], "d")),
+        ]
+    with section.row():
+        section.table(("score", "value"), rows)
+        section.plot(
+            figures.precision_recall_figure(scores),
+            "Precision against recall of the detections, for several limits of the OKS.",
+        )
     _switches(section, tracks.get("switch_events") or [], compared.truth)
     section.folded("Settings of the scores", json.dumps(scores["settings"], indent=1))
 
@@ -165,35 +167,48 @@ def keypoint_section(page: Page, compared: Compared) -> None:
 def calibration_section(page: Page, compared: Compared, outcomes: examples.Outcomes) -> None:
     """Add how often keypoints of a confidence are right, and the detections at limits of the score."""
     prediction, truth = compared.prediction, compared.truth
-    section = page.section("Confidence")
+    section = page.section("Calibration")
     several = max(prediction.present.sum(1).max(initial=0), truth.present.sum(1).max(initial=0)) > 1
     if several or prediction.skeleton.keypoints != truth.skeleton.keypoints:
         score, right = examples.keypoint_outcomes(outcomes, prediction, truth)
     else:
-        score, right = confidence.outcomes(prediction, truth)
-    if len(score) >= _FEW_KEYPOINTS and np.ptp(score) > 0 and truth.animal_size_px > 0:
-        error = confidence.expected_calibration_error(score, right)
-        section.plot(
-            figures.reliability_figure(score, right),
-            f"How often a keypoint is right, by its confidence ({len(score)} keypoints; right: off by at "
-            f"most {confidence.RIGHT:.0%} of the animals' size). On the dashed line confidences are "
-            f"probabilities; the expected calibration error is {error:.3f}.",
-        )
+        score, right = confidence.outcomes(_as_numbered(prediction, truth), truth)
     rows = [
-        (
-            f"{entry['score']:.1f}",
-            number(entry["precision"]),
-            number(entry["recall_at_score"]),
-        )
+        (f"{entry['score']:.1f}", number(entry["precision"]), number(entry["recall_at_score"]))
         for entry in compared.scores["by_score"]
     ]
     best = compared.scores["best_f1"]
-    caption = (
-        "Detections with at least a score: share that is right, and share of the animals (OKS .50)"
-    )
+    with section.row():
+        if len(score) >= _FEW_KEYPOINTS and np.ptp(score) > 0 and truth.animal_size_px > 0:
+            error = confidence.expected_calibration_error(score, right)
+            section.plot(
+                figures.reliability_figure(score, right),
+                f"How often a keypoint is right, by its confidence ({len(score)} keypoints; right: off "
+                f"by at most {confidence.RIGHT:.0%} of the animals' size). On the dashed line confidences "
+                f"are probabilities; the expected calibration error is {error:.3f}.",
+            )
+        section.table(
+            ("least score", "precision", "recall"),
+            rows,
+            "Detections with at least a score (OKS .50)",
+        )
     if best:
-        caption += f". The best balance, F1 {best['f1']:.3f}, is at the score {best['score']:.2f}"
-    section.table(("least score", "precision", "recall"), rows, caption)
+        section.text(
+            f"The best balance of precision and recall, F1 {best['f1']:.3f}, is at the score "
+            f"{best['score']:.2f}."
+        )
+
+
+def _as_numbered(prediction: Poses, truth: Poses) -> Poses:
+    """Return predictions with the videos and frame numbers of the truth."""
+    partner = pair_frames(prediction, truth)
+    there = np.flatnonzero(partner >= 0)
+    return replace(
+        prediction.select(partner[there]),
+        video=truth.video[there],
+        frame=truth.frame[there],
+        videos=truth.videos,
+    )
 
 
 def example_section(
@@ -208,7 +223,7 @@ def example_section(
     keypoints = keypoint_index(prediction, truth)
     chosen = {
         "Worst": examples.worst(outcomes, prediction, truth, _WORST),
-        "Best": examples.best(outcomes, _BEST),
+        "Best": examples.best(outcomes, truth, _BEST),
     }
     total, done = max(sum(map(len, chosen.values())), 1), 0
     shown: dict[str, list[Image]] = {}

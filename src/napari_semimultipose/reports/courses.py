@@ -32,7 +32,7 @@ class Track:
     pieces : int
         Runs of consecutive frames that show it.
     path_px : float
-        Way of its keypoints' mean, without gaps that are too long.
+        Length of the path of its keypoints' mean, without long gaps.
     speed_px, fast_px : float
         Median and 95th percentile of its speed in px a frame; NaN without any movement.
     confidence : float

@@ -90,12 +90,10 @@ def _of_poses(
     path = None if isinstance(source, Poses) else Path(source)
     poses = source if isinstance(source, Poses) else _read(Path(source))
     name = path.name if path is not None else (poses.videos[0].name or "a recording")
-    place = str(path.absolute()) if path is not None else ""
     with ExitStack() as opened:
         return recording_report(
             poses,
             name=name,
-            place=place,
             frames=_recordings(poses, path, frames, opened),
             truth=truth,
             review=review,

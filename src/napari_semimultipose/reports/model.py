@@ -109,7 +109,11 @@ def model_report(
     work.at(0, "reading the model")
     model = _Model.read(Path(folder))
     info = read_info(model.path)
-    page = Page(f"Model {model.path.absolute().name}", str(model.path.absolute()))
+    place = model.path.absolute()
+    page = Page(
+        f"Report of the model {place.parent.name}/{place.name}",
+        f"{len(info.skeleton)} keypoints of {info.skeleton.name}, {info.iteration} training steps",
+    )
     _about(page, model)
     _labels(page, model)
     _learning(page, model)
@@ -197,9 +201,8 @@ def _labels(page: Page, model: _Model) -> None:
         section.note("labels.slp holds no animal.")
         return
     section.text(
-        f"{labels.n_instances} labelled animals on {len(labels)} frames of "
-        f"{len(np.unique(labels.video))} recordings or lists of images; {per_frame.mean():.1f} animals a "
-        f"frame ({per_frame.min()} to {per_frame.max()})."
+        f"{labels.n_instances} labelled animals on {len(labels)} frames of {_sources(labels)}; "
+        f"{per_frame.mean():.1f} animals a frame ({per_frame.min()} to {per_frame.max()})."
     )
     visible = labels.visible[present]
     section.table(
@@ -210,6 +213,14 @@ def _labels(page: Page, model: _Model) -> None:
         ],
         "Labelled keypoints, share of the animals",
     )
+
+
+def _sources(labels: Poses) -> str:
+    videos = [labels.videos[v] for v in np.unique(labels.video).tolist()]
+    images = sum(bool(video.images) for video in videos)
+    counts = ((images, "list of images"), (len(videos) - images, "recording"))
+    names = {"list of images": "lists of images", "recording": "recordings"}
+    return " and ".join(f"{n} {name if n == 1 else names[name]}" for n, name in counts if n)
 
 
 def _minutes(log: Path) -> str:
@@ -291,12 +302,19 @@ def _unseen(
             "labels of other frames (--truth)."
         )
         return None, ""
-    try:
-        unseen = open_unseen(model.labels, found, opened, model.folders[0] / "labels.slp", frames)
-    except (FramesError, LabelsError) as error:
-        if frames is not None:
-            raise
-        section.note(f"There are no scores of the saved model and no examples: {error}")
+    # A model lies beside its recording more often than with it.
+    file = model.folders[0] / "labels.slp"
+    places = [frames] if frames is not None else [None, model.path.absolute().parent]
+    for place in places:
+        try:
+            unseen = open_unseen(model.labels, found, opened, file, place)
+            break
+        except (FramesError, LabelsError) as error:
+            if frames is not None:
+                raise
+            problem = str(error)
+    else:
+        section.note(f"There are no scores of the saved model and no examples: {problem}")
         return None, ""
     what = f"On the {len(rows)} validation frames, from which the model has not learned."
     if len(model.folders) > 1:

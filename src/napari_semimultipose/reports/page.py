@@ -11,7 +11,8 @@ import html
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -113,10 +114,10 @@ class Section:
             "<tr>" + "".join(cell("td", i, text) for i, text in enumerate(row)) + "</tr>"
             for row in listed
         )
-        title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+        title = f'<p class="caption">{escaped(caption)}</p>' if caption else ""
         self._parts.append(
-            f'<div class="scroll"><table>{title}<thead><tr>{top}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div>"
+            f'<div>{title}<div class="scroll"><table><thead><tr>{top}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div></div>"
         )
 
     def plot(self, figure: Figure, caption: str) -> None:
@@ -125,6 +126,14 @@ class Section:
             f'<figure class="plot" role="img" aria-label="{escaped(caption)}">'
             f"{svg_of(figure)}<figcaption>{escaped(caption)}</figcaption></figure>"
         )
+
+    @contextmanager
+    def row(self) -> Iterator[None]:
+        """Put what is added meanwhile side by side, where the page is wide enough."""
+        start = len(self._parts)
+        yield
+        inside = "".join(self._parts[start:])
+        self._parts[start:] = [f'<div class="row">{inside}</div>']
 
     def gallery(self, images: Iterable[Image]) -> None:
         """Add pictures side by side."""
@@ -250,6 +259,7 @@ def svg_of(figure: Figure) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = text.replace("#000000", "currentColor").replace("#dddddd", "var(--line)")
+    text = text.replace("#555555", "var(--soft)")
     return re.sub(r"\s*\n\s*", "\n", text).strip()
 
 

@@ -162,13 +162,13 @@ def draw_pose(
         Keypoints that are occluded are drawn as rings, too.
     """
     edges = np.array(poses.skeleton.edges, int).reshape(-1, 2)
-    width = 3.0 if style == "true" else 1.6
+    width = 4.0 if style == "true" else 2.4
     draw_lines(picture, xy[edges], width + 1.4, (0, 0, 0), 0.45)
     draw_lines(picture, xy[edges], width, colour, 0.75 if style == "true" else 0.95)
     hollow = np.full(len(xy), style == "true")
     if visible is not None:
         hollow |= visible == Visibility.OCCLUDED
-    radius = 5.5 if style == "true" else 3.2
+    radius = 7.5 if style == "true" else 4.5
     draw_points(picture, xy, radius, np.tile(np.array(colour), (len(xy), 1)), hollow)
 
 
@@ -212,7 +212,7 @@ def comparison(
         seen = np.full_like(true, np.nan)
         known = keypoints >= 0
         seen[known] = view.points(prediction.xy[other, detection])[keypoints[known]]
-        draw_lines(out, np.stack([true, seen], 1), 1.6, ERROR_COLOUR)
+        draw_lines(out, np.stack([true, seen], 1), 2.4, ERROR_COLOUR)
     return out
 
 

@@ -71,13 +71,13 @@ def timeline_figure(courses: Courses, tracks: Sequence[Track]) -> Figure:
 def path_figure(
     courses: Courses, tracks: Sequence[Track], shape: tuple[int, int], picture: Picture | None
 ) -> Figure:
-    """Draw the ways of the animals in the picture plane, and where they are how often.
+    """Draw the paths of the animals in the picture plane, and where they are how often.
 
     Parameters
     ----------
     courses : Courses
     tracks : sequence of Track
-        Whose ways are drawn.
+        Whose paths are drawn.
     shape : (int, int)
         Height and width of the frames in px.
     picture : array uint8 [H, W, 3], optional
@@ -85,7 +85,7 @@ def path_figure(
     """
     height, width = shape
     panels = 2 if tracks else 1
-    tall = float(np.clip(4.4 * height / width, 1.6, 7.0))
+    tall = float(np.clip(3.7 * height / width, 1.4, 7.0))
     figure = new_figure(_WIDTH if panels == 2 else _WIDTH / 2, tall + 0.7)
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for place in axes:
@@ -100,11 +100,12 @@ def path_figure(
             )
         for track in reversed(tracks):
             _draw_path(axes[0], courses, track)
-        axes[0].set_title("ways", fontsize=10)
+        axes[0].set_title("paths", fontsize=10)
     sights = courses.sights
-    cells = np.maximum(
-        np.rint(_MAP_CELLS * np.array([height, width]) / max(height, width)), 1
-    ).astype(int)
+    finest = np.clip(2 * np.sqrt(len(sights.center)), 16, _MAP_CELLS)
+    cells = np.maximum(np.rint(finest * np.array([height, width]) / max(height, width)), 1).astype(
+        int
+    )
     x, y = sights.center.T
     density, _, _ = np.histogram2d(y, x, cells, ((-0.5, height - 0.5), (-0.5, width - 0.5)))
     with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""The report of a recording: counts, tracks, ways, speeds, confidences, problems and examples."""
+"""The report of a recording: counts, tracks, paths, speeds, confidences, problems and examples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_semimultipose.config import EvaluateConfig, ReviewConfig
 from napari_semimultipose.evaluation.examples import outcomes_of
+from napari_semimultipose.evaluation.pairing import pair_frames
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.labeling.problems import Problem, find_problems
 from napari_semimultipose.poses import Poses, Source
@@ -58,7 +59,6 @@ def recording_report(
     poses: Poses,
     *,
     name: str = "poses",
-    place: str = "",
     frames: Mapping[int, Frames] | None = None,
     truth: Poses | None = None,
     review: ReviewConfig | None = None,
@@ -70,8 +70,8 @@ def recording_report(
     Parameters
     ----------
     poses : Poses
-    name, place : str
-        What the report is called, and where the poses come from.
+    name : str
+        What the poses are called.
     frames : mapping of int to Frames, optional
         The recording of each index into the videos of the poses; without one there are no pictures of it.
     truth : Poses, optional
@@ -94,17 +94,19 @@ def recording_report(
     """
     work = work or Work()
     work.at(0, "looking at the poses")
-    page = Page(f"Poses of {name}", place)
+    page = Page(f"Report of the poses {name}", f"{len(poses)} frames, {poses.n_instances} animals")
     reader = FrameReader(frames or {})
     _overview(page, poses, reader)
     if truth is not None:
+        work.at(0.02, "scoring")
+        truth, left_out = _predicted_span(poses, truth)
         compared = Compared.of(poses, truth, scores)
-        work.at(0.1, "scoring")
-        score_section(
-            page,
-            compared,
-            f"Against {truth.n_instances} true animals on {len(truth)} frames.",
-        )
+        what = f"Against {truth.n_instances} true animals on {len(truth)} frames."
+        if left_out:
+            what += (
+                f" {left_out} frames before the first or after the last predicted one are left out."
+            )
+        score_section(page, compared, what)
         keypoint_section(page, compared)
         outcomes = outcomes_of(poses, truth, compared.config)
         calibration_section(page, compared, outcomes)
@@ -124,10 +126,24 @@ def recording_report(
     return page
 
 
+def _predicted_span(poses: Poses, truth: Poses) -> tuple[Poses, int]:
+    """Leave out the frames of recordings beyond those that were predicted; and say how many.
+
+    Frames between, which have no prediction, stay: animals on them were missed.
+    """
+    partner = pair_frames(poses, truth)
+    kept = np.ones(len(truth), bool)
+    for video in np.unique(truth.video[partner >= 0]).tolist():
+        if truth.videos[video].images:
+            continue
+        here = truth.video == video
+        frames = truth.frame[here & (partner >= 0)]
+        kept &= ~here | ((truth.frame >= frames.min()) & (truth.frame <= frames.max()))
+    return truth.select(kept), int((~kept).sum())
+
+
 def _of_truth(reader: FrameReader, poses: Poses, truth: Poses) -> FrameReader:
     """Return the frames of the poses by the videos of the truth."""
-    from napari_semimultipose.evaluation.pairing import pair_frames
-
     partner = pair_frames(poses, truth)
     out: dict[int, Frames] = {}
     for video in np.unique(truth.video).tolist():
@@ -160,7 +176,7 @@ def _overview(page: Page, poses: Poses, reader: FrameReader) -> None:
     }
     section.facts(
         [
-            ("Recordings", _listed([v.path or f"video {i}" for i, v in enumerate(poses.videos)])),
+            ("Recordings", _listed([v.name or f"video {i}" for i, v in enumerate(poses.videos)])),
             ("Keypoints", f"{len(poses.skeleton)}: {', '.join(poses.skeleton.keypoints)}"),
             ("Animals", ", ".join(f"{n} {kinds[Source(s)]}" for s, n in sorted(sources.items()))),
             ("Animals on a frame", f"{count.min()} to {count.max()}" if len(count) else "none"),
@@ -257,12 +273,12 @@ def _tracks(part: _Part, courses: Courses) -> None:
     fps = part.frames.fps if part.frames is not None else None
     section.table(
         (
-            "track", "first frame", "last frame", "frames", "% of all", "pieces", "way, px",
+            "track", "first frame", "last frame", "frames", "% of all", "pieces", "path, px",
             "median speed, px a frame", "95th percentile",
             *(("median speed, px/s",) if fps else ()), "median confidence",
         ),
         [_track_row(t, rows, courses.stride, fps) for t in shown],
-        "Pieces are runs of frames without a gap; ways and speeds are those of the mean of the keypoints."
+        "Pieces are runs of frames without a gap; paths and speeds are those of the mean of the keypoints."
         + more,
     )  # fmt: skip
 
@@ -276,7 +292,7 @@ def _track_row(t: Track, rows: int, stride: int, fps: float | None) -> tuple[str
 
 
 def _paths(part: _Part, courses: Courses) -> None:
-    section = part.section("Ways and speeds")
+    section = part.section("Paths and speeds")
     shown = courses.tracks[:_MOST_TRACKS]
     picture = part.reader.read(part.video, int(courses.frame[0]))
     shape = part.poses.videos[part.video].shape
@@ -286,17 +302,11 @@ def _paths(part: _Part, courses: Courses) -> None:
         points = part.poses.xy[part.poses.video == part.video]
         width, height = np.nanmax(points.reshape(-1, 2), axis=0).tolist()
         shape = max(int(np.ceil(height)) + 1, 1), max(int(np.ceil(width)) + 1, 1)
-    ways = (
-        "The ways of the animals in the picture, upon its first frame; and where"
-        if shown
-        else "Where"
-    )
-    if shown and picture is None:
-        ways = "The ways of the animals in the picture; and where"
-    section.plot(
-        plots.path_figure(courses, shown, shape, picture),
-        f"{ways} animals are how often.",
-    )
+    paths = "Where animals are how often."
+    if shown:
+        upon = ", upon the first frame" if picture is not None else ""
+        paths = f"Left: the paths of the animals{upon}. Right: where animals are how often."
+    section.plot(plots.path_figure(courses, shown, shape, picture), paths)
     if len(courses.speed_px):
         by = (
             "of each animal"

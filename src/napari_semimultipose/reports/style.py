@@ -23,17 +23,20 @@ a{color:var(--accent)}
 .tiles span{color:var(--soft);font-size:13px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;margin:10px 0;font-size:14px}
-caption{text-align:left;color:var(--soft);padding-bottom:4px}
+.caption{color:var(--soft);font-size:14px;margin:14px 0 -4px}
+.row{display:flex;flex-wrap:wrap;gap:4px 32px;align-items:flex-start}
+.row>.plot{flex:1 1 380px;max-width:620px}
 th,td{text-align:left;padding:3px 14px 3px 0;border-bottom:1px solid var(--line);
-vertical-align:top;overflow-wrap:anywhere}
-thead th{border-bottom:1px solid var(--soft);vertical-align:bottom}
+vertical-align:top;overflow-wrap:break-word;max-width:40em}
+thead th{max-width:8.5em;border-bottom:1px solid var(--soft);vertical-align:bottom}
 th{font-weight:600}
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.n{text-align:right;font-variant-numeric:tabular-nums}
+td.n{white-space:nowrap}
 .facts th{font-weight:400;color:var(--soft);white-space:nowrap}
 figure{margin:12px 0;break-inside:avoid}
 figcaption{color:var(--soft);font-size:13px;overflow-wrap:anywhere}
 .plot svg{max-width:100%;height:auto;fill:currentColor;display:block}
-.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(224px,1fr));gap:12px}
+.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(232px,1fr));gap:12px}
 .gallery figure{margin:0}
 .gallery img{width:100%;display:block;border-radius:4px}
 .key span{margin-right:18px;white-space:nowrap}
