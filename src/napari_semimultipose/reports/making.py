@@ -129,7 +129,9 @@ def _recordings(
     named = isinstance(frames, str | os.PathLike)
     if frames is not None and not named:
         return _one(poses, used, opened.enter_context(open_frames(frames)))
-    if named and not poses.videos[used[0] if used else 0].images and len(used) < 2:
+    images = bool(poses.videos[used[0] if used else 0].images)
+    listed = named and Path(frames).suffix.lower() == ".txt"
+    if named and len(used) < 2 and (listed or not images):
         return _one(poses, used, opened.enter_context(open_recording(frames)))
     if path is None and frames is None and not any(v.path for v in poses.videos):
         return {}

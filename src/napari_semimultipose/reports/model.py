@@ -121,6 +121,8 @@ def model_report(
         unseen, what = _unseen(page, model, opened, truth, truth_path, frames)
         if unseen is not None:
             settings = (config or info.config).predict
+            if unseen.left_out:
+                what += f" {unseen.left_out} others are left out: their recordings are not open."
             prediction = predict_unseen(model.folders, unseen, settings, work.part(0.05, 0.8))
             work.at(0.8, "scoring")
             compared = Compared.of(prediction, unseen.truth, scores)

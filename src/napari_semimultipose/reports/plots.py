@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 9.4
-_PATH_POINTS = 20_000  # of one animal; more cannot be told apart
+_PATH_POINTS = 5000  # of one animal; more cannot be told apart
 _SPEED_LINES = 8
 _MAP_CELLS = 96  # along the longer side
 

@@ -157,12 +157,15 @@ class Unseen:
         Frames whose pictures are not there.
     groups : mapping
         Rows of `truth` by the members that predict them.
+    left_out : int
+        Number of frames whose recordings are not open.
     """
 
     truth: Poses
     frames: Mapping[int, Frames]
     missing: set[Place]
     groups: Mapping[Members, Sequence[int]]
+    left_out: int = 0
 
     @property
     def reader(self) -> FrameReader:
@@ -190,7 +193,7 @@ def open_unseen(
         File of the labels; frames are looked for around it.
     frames : path, Frames, array or mapping of int to Frames, optional
         Frames of labels of one video, or the folder that image names start from; or the recordings of
-        the videos of the labels by their index.
+        the videos of the labels by their index: those of other videos are left out.
 
     Raises
     ------
@@ -199,17 +202,21 @@ def open_unseen(
     """
     from napari_semimultipose.recordings import open_for_training
 
+    count = sum(map(len, groups.values()))
+    if isinstance(frames, Mapping):
+        groups = {
+            members: [row for row in part if int(labels.video[row]) in frames]
+            for members, part in groups.items()
+        }
     rows = sorted(row for part in groups.values() for row in part)
+    if not rows:
+        raise LabelsError("the frames of these labels are not open: open their recordings")
     place = {row: i for i, row in enumerate(rows)}
     truth = labels.select(rows)
     missing: set[Place] = set()
     recordings: Mapping[int, Frames]
     if isinstance(frames, Mapping):
         recordings = frames
-        lost = sorted({int(v) for v in truth.video} - set(recordings))
-        if lost:
-            names = ", ".join(truth.videos[v].path or f"video {v}" for v in lost)
-            raise LabelsError(f"the frames of {names} are not open")
     else:
         sources = open_for_training(truth, opened, labels_path=labels_path, frames=frames)
         recordings, missing = sources.frames, sources.exclude
@@ -224,7 +231,8 @@ def open_unseen(
         truth,
         recordings,
         missing,
-        {members: [place[row] for row in part] for members, part in groups.items()},
+        {members: [place[row] for row in part] for members, part in groups.items() if part},
+        count - len(rows),
     )
 
 
