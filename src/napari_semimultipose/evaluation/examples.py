@@ -13,6 +13,7 @@ from napari_semimultipose.evaluation.pairing import keypoint_index, pair_frames
 from napari_semimultipose.evaluation.scores import animal_areas
 from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses, Visibility
 
+_POOL = 4  # examples are taken from so many times their number
 _BLOCK = 1_000_000  # pairs of keypoints that are compared at once: some 50 MB
 _LEAST_OKS = 1e-3
 """Pairs below it are an animal that was missed and a detection of something else."""
@@ -172,9 +173,10 @@ def worst(outcomes: Outcomes, prediction: Poses, truth: Poses, count: int) -> li
 def _spread(outcomes: Outcomes, truth: Poses, order: IntArray, count: int) -> list[int]:
     """Return the first places of an order, with a distance in time as far as there are enough.
 
-    Frames that follow each other look alike: what is within a fraction of the recording of a better
-    place comes after all that is not.
+    Frames that follow each other look alike: among the first of the order, what is within a fraction of
+    the recording of an earlier one comes after all that is not.
     """
+    order = order[: _POOL * count]
     video, frame = truth.video[outcomes.row[order]], truth.frame[outcomes.row[order]]
     least = np.ptp(frame) / (4 * count) if len(frame) and count else 0.0
     free = np.ones(len(order), bool)
