@@ -86,6 +86,8 @@ def score_section(page: Page, compared: Compared, what: str) -> None:
     scores, section = compared.scores, page.section("Scores")
     section.text(what)
     section.highlights(highlights(scores))
+    if not scores["predictions"]:
+        section.note("Nothing was detected on these frames, at the least score of the prediction.")
     lacking = scores["frames_without_prediction"]
     if lacking:
         section.note(f"{lacking} of the {scores['frames']} frames have no prediction.")
@@ -141,6 +143,9 @@ def _switches(section: Section, events: list[dict[str, int]], truth: Poses) -> N
 def keypoint_section(page: Page, compared: Compared) -> None:
     """Add the error of each keypoint, as a figure and as a table, and what confidences mean."""
     scores, section = compared.scores, page.section("Keypoints")
+    if not scores["matched"]:
+        section.note("There are no errors to show: no detection is near an animal.")
+        return
     section.plot(
         figures.keypoint_figure(scores),
         "Distances between predicted and true keypoints of matched animals: median, quartiles, and 5th "

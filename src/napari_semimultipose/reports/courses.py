@@ -90,6 +90,12 @@ class Courses:
         )
 
     @property
+    def judged(self) -> bool:
+        """Whether the animals have confidences: those of people, and of some files, are all 1."""
+        sights = self.sights
+        return bool((sights.instance_score != 1).any() or (sights.score[sights.seen] != 1).any())
+
+    @property
     def frame(self) -> IntArray:
         """Frame [R] of each row, ascending."""
         return self.sights.frame

@@ -178,11 +178,26 @@ def confidence_figure(courses: Courses) -> Figure:
 
 
 def keypoint_confidence_figure(courses: Courses) -> Figure:
-    """Draw the confidence of each keypoint, and how often it is found."""
+    """Draw the confidence of each keypoint, if there are any, and how often it is found."""
     sights = courses.sights
     names = sights.skeleton.keypoints
     figure = new_figure(_WIDTH, max(2.2, 1.1 + 0.25 * len(names)))
-    score, found = figure.subplots(1, 2, width_ratios=(2.4, 1.0), sharey=True)
+    if courses.judged:
+        score, found = figure.subplots(1, 2, width_ratios=(2.4, 1.0), sharey=True)
+        _draw_confidences(score, courses)
+    else:
+        found = figure.subplots()
+    places = np.arange(len(names))
+    found.barh(places, 100 * sights.seen.mean(0), color=COLORS[0], height=0.6)
+    found.set_yticks(places, names, fontsize=8, parse_math=False)
+    found.set(xlim=(0, 100), ylim=(len(names) - 0.5, -0.5), xlabel="found, % of the animals")
+    tidy(found)
+    return figure
+
+
+def _draw_confidences(score: Axes, courses: Courses) -> None:
+    sights = courses.sights
+    names = sights.skeleton.keypoints
     boxes = []
     for k in range(len(names)):
         value = sights.score[sights.seen[:, k], k]
@@ -204,13 +219,8 @@ def keypoint_confidence_figure(courses: Courses) -> Figure:
         capprops={"color": GREY},
         manage_ticks=False,
     )
-    score.set_yticks(np.arange(len(names)), names, fontsize=8, parse_math=False)
-    score.set(xlim=(0, 1.02), ylim=(len(names) - 0.5, -0.5), xlabel="confidence")
-    found.barh(np.arange(len(names)), 100 * sights.seen.mean(0), color=COLORS[0], height=0.6)
-    found.set(xlim=(0, 100), xlabel="found, % of the animals")
-    for axes in (score, found):
-        tidy(axes)
-    return figure
+    score.set(xlim=(0, 1.02), xlabel="confidence")
+    tidy(score)
 
 
 def problem_figure(edges: FloatArray, spans: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:

@@ -36,7 +36,7 @@ td.n{white-space:nowrap}
 figure{margin:12px 0;break-inside:avoid}
 figcaption{color:var(--soft);font-size:13px;overflow-wrap:anywhere}
 .plot svg{max-width:100%;height:auto;fill:currentColor;display:block}
-.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(232px,1fr));gap:12px}
+.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:12px}
 .gallery figure{margin:0}
 .gallery img{width:100%;display:block;border-radius:4px}
 .key span{margin-right:18px;white-space:nowrap}

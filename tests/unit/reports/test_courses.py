@@ -18,7 +18,9 @@ def walk(frames: np.ndarray, speed: tuple[float, ...], **more) -> Poses:
     xy[..., 0] = x[..., None] + [10, 30]
     xy[..., 1] = 20 + 50 * np.arange(len(speed))[:, None]
     track = np.tile(np.arange(len(speed)), (len(frames), 1))
-    return Poses(SKELETON, xy, frames, track=track, source=np.full(track.shape, Source.PREDICTED), **more)
+    return Poses(
+        SKELETON, xy, frames, track=track, source=np.full(track.shape, Source.PREDICTED), **more
+    )
 
 
 def test_tracks_are_measured() -> None:
@@ -26,7 +28,9 @@ def test_tracks_are_measured() -> None:
     xy = poses.xy.copy()
     xy[5:15, 1] = np.nan  # ten frames are longer than a movement may take
     score = np.where(np.arange(20)[:, None] < 10, 0.9, 0.5) * np.ones((1, 2))
-    courses = Courses.of(Poses(**{**vars(poses), "xy": xy, "instance_score": score, "visible": None}))
+    courses = Courses.of(
+        Poses(**{**vars(poses), "xy": xy, "instance_score": score, "visible": None})
+    )
     first, second = courses.tracks
     assert (first.name, first.number, first.first, first.last) == ("ann", 0, 0, 19)
     assert (first.frames, first.pieces) == (20, 1)
@@ -87,7 +91,9 @@ def test_quantiles_in_pieces_are_those_of_their_values() -> None:
 
 
 def test_confidence_of_a_frame_is_that_of_its_least_sure_animal() -> None:
-    poses = walk(np.arange(3), (1.0, 1.0), instance_score=np.array([[0.9, 0.4], [0.8, 0.6], [0, 0]]))
+    poses = walk(
+        np.arange(3), (1.0, 1.0), instance_score=np.array([[0.9, 0.4], [0.8, 0.6], [0, 0]])
+    )
     xy = poses.xy.copy()
     xy[2] = np.nan
     courses = Courses.of(Poses(**{**vars(poses), "xy": xy, "visible": None}))
@@ -111,4 +117,3 @@ def test_poses_without_tracks_and_without_animals() -> None:
     nothing = Courses.of(Poses(SKELETON, np.full((4, 0, 2, 2), np.nan), np.arange(4)))
     assert nothing.tracks == []
     assert nothing.count.tolist() == [0] * 4
-
