@@ -180,8 +180,8 @@ def test_a_report_of_a_model_has_the_numbers_of_evaluate(
 
     result = run("report", model, "--labels", bees / "truth.json", "--out", page, *lowest)
     assert result.exit_code == 0, result.output
-    assert "On 18 labelled frames" in page.read_text()
-    assert "6 others, which it has learned from, are left out" in page.read_text()
+    assert "On 18 frames" in page.read_text()
+    assert "6 others, from whose labels it has learned, are left out" in page.read_text()
 
 
 def test_a_report_of_poses(bees: Path, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.layers.points import points_layer_data
-from napari_semimultipose.models.build import build_network
-from napari_semimultipose.models.checkpoint import ModelInfo, save_weights, write_info
+from napari_semimultipose.models.checkpoint import ModelInfo, write_info
 from napari_semimultipose.poses import Poses, Source
+from napari_semimultipose.reports import model as model_module
 from napari_semimultipose.reports import page as page_module
 from napari_semimultipose.training.events import Done
 from napari_semimultipose.widgets import report_export
@@ -162,18 +162,9 @@ def test_a_page_is_opened_with_its_path(monkeypatch, tmp_path):
 
 
 def trained(job, should_stop):
-    """Play a training: leave a model folder with a network that has learned nothing."""
+    """Play a training: leave a model folder without weights."""
     labels, _ = merge_recordings(job.recordings)
-    config = Config().with_settings(
-        {
-            "model.kind": "directpose",
-            "model.channels": 16,
-            "predict.device": "cpu",
-            "predict.score_threshold": 0,
-        }
-    )
-    write_info(job.out, ModelInfo(labels.skeleton, config, 1.0, 40.0, {}, 2))
-    save_weights(build_network(config, labels.skeleton.keypoints), job.out / "model.safetensors")
+    write_info(job.out, ModelInfo(labels.skeleton, Config(), 1.0, 40.0, {}, 2))
     api.write_poses(labels, job.out / "labels.slp")
     split = {"videos": [v.path for v in labels.videos], "unlabeled": 4, "scale": 1.0}
     split |= {"train": [[0, i] for i in range(6)], "validation": [[0, 6], [0, 7]]}
@@ -185,6 +176,7 @@ def test_a_trained_model_is_reported_with_the_frames_of_its_layers(
     viewer, open_widget, recording, opened, tmp_path, qtbot, monkeypatch
 ):
     monkeypatch.setattr(train_module, "training_events", trained)
+    monkeypatch.setattr(model_module, "predict_unseen", lambda folders, unseen, *_: unseen.truth)
     viewer.add_image(recording[0], rgb=True, contrast_limits=(0, 255), name="beetles")
     data, attributes, _ = points_layer_data(recording[1].select(range(8)), name="labels")
     viewer.add_points(data, **attributes)

@@ -288,9 +288,9 @@ def _unseen(
                 else "these labels hold no frame: there is nothing to score"
             )
         groups = {tuple(range(len(model.folders))): rows}
-        what = f"On {len(rows)} labelled frames that the model has not learned from."
+        what = f"On {len(rows)} frames whose labels the model has not learned from."
         if seen.any():
-            what += f" {int(seen.sum())} others, which it has learned from, are left out."
+            what += f" {int(seen.sum())} others, from whose labels it has learned, are left out."
         return open_unseen(truth, groups, opened, truth_path, frames), what
     section = page.section("Scores")
     if model.labels is None:

@@ -139,7 +139,7 @@ def test_given_labels_that_were_learned_are_left_out(
 ) -> None:
     report = made(model, tmp_path / "r.html", truth=folder / "truth.slp")
     assert played[0].frame.tolist() == list(VALIDATION)
-    assert "12 others, which it has learned from, are left out" in report.text
+    assert "12 others, from whose labels it has learned, are left out" in report.text
     learned = labels.select(~np.isin(labels.frame, VALIDATION))
     with pytest.raises(LabelsError, match="has learned from all frames"):
         api.report(model, tmp_path / "s.html", truth=learned)
