@@ -15,6 +15,7 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.layers.points import points_layer_data
+from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.models.checkpoint import ModelInfo, write_info
 from napari_semimultipose.poses import Poses, Source
 from napari_semimultipose.reports import model as model_module
@@ -26,6 +27,7 @@ from napari_semimultipose.widgets.jobs import Recording, TrainingJob, merge_reco
 from napari_semimultipose.widgets.polling import polled
 from napari_semimultipose.widgets.predict import PredictWidget
 from napari_semimultipose.widgets.report_jobs import frames_of_training
+from napari_semimultipose.widgets.review import ReviewWidget
 from napari_semimultipose.widgets.train import TrainWidget
 
 
@@ -125,9 +127,7 @@ def test_stop_gives_a_report_up(predict, recording, opened, tmp_path, qtbot, mon
     def endless(source, out, *, should_stop, on_progress, **more):
         on_progress(0.5, "looking for problems")
         began.set()
-        while not should_stop():
-            threading.Event().wait(0.01)
-        return False
+        return wait_for(should_stop)
 
     monkeypatch.setattr(api, "report", endless)
     predict._poses = recording[2]
@@ -201,6 +201,41 @@ def test_a_trained_model_is_reported_with_the_frames_of_its_layers(
     assert "data:image/jpeg" in text
     widget.start()  # another run: the name of the folder is taken
     assert "already holds a model" in widget.message.text()
+
+
+def test_poses_that_are_reviewed_are_reported_with_its_limits(
+    viewer, open_widget, recording, opened, tmp_path, qtbot, monkeypatch
+):
+    image = viewer.add_image(recording[0], rgb=True, contrast_limits=(0, 255), name="beetles")
+    PredictionLayers(viewer, recording[2], name="poses", image=image)
+    widget = open_widget(ReviewWidget)
+    qtbot.waitUntil(lambda: widget.layers is not None)
+    widget.form.animals.setValue(3)
+    button = widget.form.report_button
+    assert button.isEnabled()
+    out = tmp_path / "report.html"
+    button.write(out)
+    assert button.text() == "Stop"
+    qtbot.waitUntil(idle(button), timeout=120_000)
+    assert button.text() == "Report…"
+    assert opened == [out]
+    assert f"Report: {out}" in widget.form.message.text()
+    text = out.read_text()
+    assert "Frames with 3" in text
+    assert "missing" in text  # there are two
+    assert "data:image/jpeg" in text
+    # A second click gives it up.
+    monkeypatch.setattr(api, "report", lambda *given, should_stop, **more: wait_for(should_stop))
+    button.write(out)
+    button.click()
+    qtbot.waitUntil(idle(button), timeout=20_000)
+    assert "given up" in widget.form.message.text()
+
+
+def wait_for(should_stop) -> bool:
+    while not should_stop():
+        threading.Event().wait(0.01)
+    return False
 
 
 def test_the_report_of_a_model_lies_beside_it_by_default(open_widget, viewer, tmp_path):

@@ -178,7 +178,7 @@ def _spread(outcomes: Outcomes, truth: Poses, order: IntArray, count: int) -> li
     """
     order = order[: _POOL * count]
     video, frame = truth.video[outcomes.row[order]], truth.frame[outcomes.row[order]]
-    least = np.ptp(frame) / (4 * count) if len(frame) and count else 0.0
+    least = np.ptp(frame) / (2 * count) if len(frame) and count else 0.0
     free = np.ones(len(order), bool)
     chosen: list[int] = []
     while len(chosen) < count and free.any():

@@ -47,6 +47,7 @@ summary{cursor:pointer;color:var(--accent)}
 footer{margin-top:48px;color:var(--soft);font-size:13px}
 @media print{@page{margin:16mm}body{font-size:11pt}main{max-width:none;padding:0}nav{display:none}
 tr,.tiles div{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}
-.gallery{grid-template-columns:repeat(4,1fr)}.tiles{grid-template-columns:repeat(5,1fr)}
+.gallery{grid-template-columns:repeat(4,1fr)}.tiles{grid-template-columns:repeat(6,1fr)}
+.row>.plot{flex-basis:300px}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

@@ -349,10 +349,12 @@ class PredictWidget(WorkWidget):
         running, stopping = self.runner.running, self.runner.stopping
         self._form_area.setEnabled(not running)
         self.start_button.setEnabled(not running)
-        writing = self.video_button.runner.running or self.report_button.runner.running
+        reporting = self.report_button.runner.running
+        writing = self.video_button.runner.running or reporting
         self.stop_button.setEnabled((running and not stopping) or writing)
         for button in (self.video_button, self.report_button):
             button.setEnabled(not running and not writing and self._poses is not None)
+        self.report_button.setEnabled(self.report_button.isEnabled() or reporting)
         self.save_button.setEnabled(
             not running and not self.saver.running and self._poses is not None
         )

@@ -10,11 +10,14 @@ from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
+from napari_semimultipose.config import ReviewConfig
 from napari_semimultipose.errors import SemiMultiPoseError
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.report_jobs import Reported, Reporting, reporting_events
 from napari_semimultipose.widgets.worker import EventRunner
+
+_TEXT = "Report…"
 
 
 def open_page(path: Path) -> bool:
@@ -23,7 +26,7 @@ def open_page(path: Path) -> bool:
 
 
 class ReportButton(QPushButton):
-    """Asks for a file, writes a report to it in the background, and opens it.
+    """Asks for a file, writes a report to it in the background, and opens it; a second click stops it.
 
     Parameters
     ----------
@@ -36,6 +39,8 @@ class ReportButton(QPushButton):
         Returns the file to propose, or None.
     about : str
         What the report is about, for the help.
+    review : callable, optional
+        Returns what counts as a problem of poses, a `ReviewConfig`; it may raise `SemiMultiPoseError`.
     """
 
     progressed = Signal(float, str)
@@ -52,13 +57,17 @@ class ReportButton(QPushButton):
         place: Callable[[], Path | None],
         about: str,
         parent: QWidget | None = None,
+        *,
+        review: Callable[[], ReviewConfig] | None = None,
     ) -> None:
-        super().__init__("Report…", parent)
+        super().__init__(_TEXT, parent)
+        self._review = review
         self._source, self._frames, self._place = source, frames, place
         self.setToolTip(f"Write a page about {about}, and open it in the browser")
         self.runner = EventRunner("writing a report", "The report is given up.", self)
         self.runner.received.connect(self._on_events)
-        self.clicked.connect(lambda: self.write())
+        self.runner.ended.connect(lambda: self.setText(_TEXT))
+        self.clicked.connect(lambda: self.runner.stop() if self.runner.running else self.write())
 
     def write(self, path: Path | None = None) -> None:
         """Write the report; asks for its name when none is given."""
@@ -67,6 +76,7 @@ class ReportButton(QPushButton):
             return
         try:
             frames = self._frames()
+            review = None if self._review is None else self._review()
         except SemiMultiPoseError as error:
             self.failed.emit(str(error), "")
             return
@@ -81,7 +91,8 @@ class ReportButton(QPushButton):
             if not path.suffix:
                 path = path.with_suffix(".html")
         target = path
-        self.runner.start(lambda stop: reporting_events(source, frames, target, stop))
+        self.runner.start(lambda stop: reporting_events(source, frames, target, review, stop))
+        self.setText("Stop")
         self.progressed.emit(0.0, "")
 
     def _on_events(self, events: list[Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_semimultipose import api
+from napari_semimultipose.config import ReviewConfig
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.widgets.jobs import TrainingJob, merge_recordings
 from napari_semimultipose.widgets.polling import polled
@@ -31,7 +32,11 @@ class Reported:
 
 
 def reporting_events(
-    source: Path | Poses, frames: Any, out: Path, should_stop: ShouldStop
+    source: Path | Poses,
+    frames: Any,
+    out: Path,
+    review: ReviewConfig | None,
+    should_stop: ShouldStop,
 ) -> Iterator[Reporting | Reported]:
     """Write a report; yields `Reporting` now and then, and `Reported` at the end.
 
@@ -43,6 +48,8 @@ def reporting_events(
         As for `api.report`.
     out : Path
         The file to write.
+    review : ReviewConfig, optional
+        What counts as a problem of poses.
 
     Raises
     ------
@@ -53,7 +60,7 @@ def reporting_events(
     done = yield from polled(
         "report",
         lambda note: api.report(
-            source, out, frames=frames, should_stop=should_stop, on_progress=note
+            source, out, frames=frames, review=review, should_stop=should_stop, on_progress=note
         ),
         Reporting,
     )

@@ -367,7 +367,7 @@ class TrainWidget(WorkWidget):
         self.start_button.setEnabled(not running and not reporting)
         self.stop_button.setEnabled((running and not stopping) or reporting)
         self.resume_button.setEnabled(not running and not reporting and resumable)
-        self.report_button.setEnabled(not reporting and not running)
+        self.report_button.setEnabled(not running)
         self.tabs.widget(0).setEnabled(not running)
 
     def _use_in_predict(self) -> None:
