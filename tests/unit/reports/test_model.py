@@ -134,6 +134,7 @@ def test_a_model_is_described_and_scored_on_its_validation_frames(
     assert "score_threshold" in report.text  # the settings
 
 
+@pytest.mark.usefixtures("plain_plots")
 def test_given_labels_that_were_learned_are_left_out(
     model: Path, folder: Path, labels: Poses, played: list[Poses], tmp_path: Path
 ) -> None:

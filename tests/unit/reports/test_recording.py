@@ -133,8 +133,14 @@ def test_names_are_escaped_and_no_formula(predicted: Poses, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("what", ["one frame", "no animal", "no frame", "no tracks", "labels"])
 def test_poor_poses_have_a_report(
-    recording: tuple[np.ndarray, Poses], predicted: Poses, tmp_path: Path, what: str
+    recording: tuple[np.ndarray, Poses],
+    predicted: Poses,
+    tmp_path: Path,
+    what: str,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if what in ("no tracks", "labels"):  # which have ordinary plots
+        request.getfixturevalue("plain_plots")
     poses = {
         "one frame": predicted.select([3]),
         "no animal": predicted.keep(np.zeros_like(predicted.present)),
