@@ -3,14 +3,16 @@
     semimultipose demo --headless --out DEMO
     xvfb-run -a -s "-screen 0 1400x900x24" python docs/screenshots.py DEMO [--minutes 1.5]
 
-Writes ``annotate.png``, ``suggest.png``, ``train.png``, ``predict.png``, ``result.png`` and ``review.png`` to ``docs/images``.
-Without a demo only those are taken that need none.
+Writes ``annotate.png``, ``suggest.png``, ``train.png``, ``predict.png``, ``result.png``, ``review.png`` and ``report.png`` to ``docs/images``.
+Without a demo only those are taken that need none; ``report.png`` also needs a browser (chromium).
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import shutil
+import subprocess
 import tempfile
 import time
 from dataclasses import replace
@@ -18,9 +20,12 @@ from pathlib import Path
 
 import napari
 import numpy as np
+from PIL import Image
 from qtpy.QtCore import QEventLoop, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_semimultipose import api
+from napari_semimultipose.demo import N_FRAMES, N_UNSEEN
 from napari_semimultipose.io.sample import SyntheticRecording
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Source, Video
@@ -170,6 +175,32 @@ def suggest(demo: Path) -> None:
     viewer.close()
 
 
+def report(demo: Path) -> None:
+    """Take the first part of a report; a browser draws it, where there is one."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if browser is None:
+        logging.warning("report.png is not taken: there is no browser")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        truth = api.read_poses(demo / "truth.slp")
+        unseen = truth.select(truth.frame >= N_FRAMES - N_UNSEEN)
+        api.report(demo / "model", page, truth=unseen, frames=demo / "recording.mp4")
+        subprocess.run(
+            [
+                browser,
+                *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+                *("--window-size=1060,2900", f"--screenshot={folder}/all.png", page.as_uri()),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        with Image.open(f"{folder}/all.png") as picture:
+            picture.convert("P", palette=Image.Palette.ADAPTIVE).save(
+                IMAGES / "report.png", optimize=True
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("demo", type=Path, nargs="?")
@@ -181,6 +212,7 @@ def main() -> None:
     if given.demo is not None:
         suggest(given.demo)
         predict(given.demo)
+        report(given.demo)
         train(given.demo, given.minutes)
 
 

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semimultipose.config import Config, EvaluateConfig, SmoothConfig, TrackConfig
+from napari_semimultipose.config import (
+    Config,
+    EvaluateConfig,
+    ReviewConfig,
+    SmoothConfig,
+    TrackConfig,
+)
 from napari_semimultipose.errors import ConfigError, FramesError
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.sources import Entries, rows_named
@@ -44,6 +50,7 @@ __all__ = [
     "predict",
     "read_poses",
     "render",
+    "report",
     "smooth",
     "suggest",
     "track",
@@ -691,6 +698,79 @@ def evaluate(
     true = truth if isinstance(truth, Poses) else read_poses(truth)
     rows = None if frames_list is None else rows_named(true, frames_list, "the list of frames")
     return scores.evaluate(predicted, true, config, rows=rows)
+
+
+def report(
+    source: FilePath | Poses,
+    out: FilePath,
+    *,
+    truth: FilePath | Poses | None = None,
+    frames: Any = None,
+    config: Config | None = None,
+    scores: EvaluateConfig | None = None,
+    review: ReviewConfig | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> bool:
+    """Write a report of a model or of a recording: one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    source : path or Poses
+        A model folder or the folder of an ensemble; or poses of a recording.
+    out : path
+        The file to write (.html).
+    truth : path or Poses, optional
+        True poses. Of a model, labels to score it on; the frames that it has learned from are left out. By
+        default its validation frames. Of a recording, what its poses are compared with.
+    frames : path, Frames, array or mapping of int to Frames, optional
+        The recording, or the folder that names of images start from. By default the frames are looked for
+        where the poses or labels say and around their file. A mapping has the recordings of the videos of
+        the poses, or of the labels, by their index.
+    config : Config, optional
+        Settings of the prediction with a model; its own by default.
+    scores : EvaluateConfig, optional
+        Definition of the scores.
+    review : ReviewConfig, optional
+        What counts as a problem of the poses of a recording, and how many animals there are.
+    should_stop : callable, optional
+        Asked now and then; True ends the work.
+    on_progress : callable, optional
+        Called with the share that is done (0..1) and what is being done.
+
+    Returns
+    -------
+    bool
+        False when it was stopped; nothing is written then.
+
+    Raises
+    ------
+    ConfigError
+        When something is given that is not used: settings of a prediction for poses, or limits of
+        problems for a model.
+    ModelError
+        When `source` is neither a usable model folder nor poses.
+    FramesError, LabelsError
+        When poses, labels or frames cannot be read or do not belong together.
+    """
+    from napari_semimultipose.reports import making
+    from napari_semimultipose.reports.work import StoppedError, Work
+
+    work = Work(should_stop or (lambda: False), on_progress or (lambda share, text: None))
+    try:
+        making.write_report(
+            source,
+            out,
+            truth=truth,
+            frames=frames,
+            config=config,
+            scores=scores,
+            review=review,
+            work=work,
+        )
+    except StoppedError:
+        return False
+    return True
 
 
 def _predict_recording(

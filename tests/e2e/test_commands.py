@@ -158,6 +158,46 @@ def test_a_recording_is_tracked(bees: Path, model: Path, tmp_path: Path) -> None
     assert poses.present.sum(1).max() <= 2
 
 
+def test_a_report_of_a_model_has_the_numbers_of_evaluate(
+    bees: Path, model: Path, tmp_path: Path
+) -> None:
+    lowest = settings("predict.score_threshold=0")
+    page, poses, scores = tmp_path / "r.html", tmp_path / "poses.slp", tmp_path / "scores.json"
+    result = run("report", model, "--out", page, *lowest)
+    assert result.exit_code == 0, result.output
+    assert f"{page}: the report of {model}" in result.stderr
+    text = page.read_text()
+    assert "On the 2 validation frames" in text
+    names = json.loads((model / "split.json").read_text())["validation"]
+    (tmp_path / "list.txt").write_text("\n".join(name for _, name in names))
+    run("predict", model, bees / "truth.json", "--out", poses, *lowest)
+    run(
+        *("evaluate", poses, bees / "truth.json", "--frames-list", tmp_path / "list.txt"),
+        *("--json", scores),
+    )
+    known = json.loads(scores.read_text())
+    assert f'<td>detections</td><td class="n">{known["predictions"]}</td>' in text
+    assert f'<td>95th percentile, px</td><td class="n">{known["p95_error_px"]:.1f}</td>' in text
+
+    result = run("report", model, "--labels", bees / "truth.json", "--out", page, *lowest)
+    assert result.exit_code == 0, result.output
+    assert "On 18 frames" in page.read_text()
+    assert "6 others, from whose labels it has learned, are left out" in page.read_text()
+
+
+def test_a_report_of_poses(bees: Path, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    result = run(
+        *("report", bees / "truth.json", "--out", page, "--truth", bees / "truth.json"),
+        *("--video", bees, "--animals", 2, "--score", "sigma=0.1"),
+    )
+    assert result.exit_code == 0, result.output
+    text = page.read_text()
+    assert "<strong>1.000</strong><span>AP (OKS .50:.95)</span>" in text
+    assert "data:image/jpeg;base64," in text
+    assert "Frames with 2" in text
+
+
 def test_info_describes_a_model(model: Path) -> None:
     result = run("info", model)
     assert result.exit_code == 0

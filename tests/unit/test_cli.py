@@ -37,6 +37,7 @@ COMMANDS = (
     "track",
     "smooth",
     "evaluate",
+    "report",
     "convert",
     "demo",
     "info",
@@ -457,3 +458,34 @@ class TestCheck:
         before = file.read_bytes()
         fails(run("check", file, "--json", file), "would be replaced")
         assert file.read_bytes() == before
+
+
+# ------------------------------------------------------------------ report
+
+
+def test_options_of_a_report_belong_to_its_kind(truth: Poses, tmp_path: Path) -> None:
+    write_poses(truth, tmp_path / "poses.slp")
+    for option in (("--device", "cpu"), ("--set", "predict.turns=2")):
+        result = run("report", tmp_path / "poses.slp", "--out", tmp_path / "r.html", *option)
+        assert result.exit_code == 2
+        assert f"{option[0]} is for models" in " ".join(result.stderr.split())
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.json").write_text("{}")
+    (folder / "config.yaml").write_text("")
+    result = run("report", folder, "--out", tmp_path / "r.html", "--animals", 2)
+    assert result.exit_code == 2
+    assert "--animals is for poses" in " ".join(result.stderr.split())
+
+
+def test_a_report_that_cannot_be_made_says_why(truth: Poses, tmp_path: Path) -> None:
+    write_poses(truth, tmp_path / "poses.slp")
+    fails(run("report", tmp_path / "poses.slp", "--out", tmp_path / "r.pdf"), ".html", "PDF")
+    fails(run("report", tmp_path / "no.slp", "--out", tmp_path / "r.html"), "no.slp")
+    (tmp_path / "empty").mkdir()
+    fails(run("report", tmp_path / "empty", "--out", tmp_path / "r.html"), "no model folder")
+    fails(
+        run("report", tmp_path / "poses.slp", "--out", tmp_path / "r.html", "--score", "sigm=1"),
+        "sigma",
+    )
+    assert not (tmp_path / "r.html").exists()

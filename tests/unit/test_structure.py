@@ -33,6 +33,7 @@ FLOORS = {
     "recordings": 4,
     "crossfit": 4.5,
     "plausibility": 4.5,
+    "reports": 4.7,
     "smoothing": 4,
     "api": 5,
     "demo": 6,
@@ -57,6 +58,7 @@ FORBIDDEN = {
     "inference": SCREEN,
     "labeling": ("torch", *SCREEN),
     "training": SCREEN,
+    "reports": ("torch", *SCREEN),
     "api": SCREEN,
     "widgets": ("torch",),
 }

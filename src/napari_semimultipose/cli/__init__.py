@@ -22,6 +22,7 @@ from napari_semimultipose.cli.info import info
 from napari_semimultipose.cli.labels import convert, evaluate, track
 from napari_semimultipose.cli.measure import measure
 from napari_semimultipose.cli.predict import predict
+from napari_semimultipose.cli.report import report
 from napari_semimultipose.cli.sample import demo
 from napari_semimultipose.cli.smooth import smooth
 from napari_semimultipose.cli.suggest import suggest
@@ -61,7 +62,19 @@ app = typer.Typer(
 )
 for _learning in (train, ensemble):
     app.command(context_settings={"allow_extra_args": True})(_learning)
-for _command in (predict, measure, suggest, check, track, smooth, evaluate, convert, demo, info):
+for _command in (
+    predict,
+    measure,
+    suggest,
+    check,
+    track,
+    smooth,
+    evaluate,
+    report,
+    convert,
+    demo,
+    info,
+):
     app.command()(_command)
 
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Paul Tol's bright scheme: distinct for all kinds of colour vision.
-_COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
-_GREY = "#555555"
+COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
+GREY = "#555555"
+_FEW_CURVES = 8  # the names of more would hide them
 
-_TABLE: tuple[tuple[str, str, str], ...] = (
+SCORE_TABLE: tuple[tuple[str, str, str], ...] = (
     ("ap", "AP (OKS .50:.95)", ".3f"),
     ("ap50", "AP at OKS .50", ".3f"),
     ("ap75", "AP at OKS .75", ".3f"),
@@ -37,7 +38,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("predictions", "detections", "d"),
     ("frames", "frames", "d"),
 )
-_TRACK_TABLE = (
+TRACK_TABLE = (
     ("switches", "identity switches", "d"),
     ("idf1", "IDF1", ".3f"),
     ("mota", "MOTA", ".3f"),
@@ -66,7 +67,7 @@ def evaluation_figure(scores: Mapping[str, Any], title: str = "") -> Figure:
     keypoints = len(scores["per_keypoint"])
     sure = scores.get("confidence")
     widths = (1.0, 1.25, 0.9, 0.95) if sure else (1.0, 1.25, 0.95)
-    figure = _new_figure(4.1 * len(widths) + 0.7, max(4.2, 1.6 + 0.26 * keypoints))
+    figure = new_figure(4.1 * len(widths) + 0.7, max(4.2, 1.6 + 0.26 * keypoints))
     curve, errors, *more, table = figure.subplots(1, len(widths), width_ratios=widths)
     _draw_precision_recall(curve, scores)
     _draw_errors(errors, scores)
@@ -78,13 +79,36 @@ def evaluation_figure(scores: Mapping[str, Any], title: str = "") -> Figure:
     return figure
 
 
-def learning_figure(log: str | os.PathLike[str]) -> Figure:
-    """Draw the learning curves of a training run: losses, scores and errors against iterations.
+def precision_recall_figure(scores: Mapping[str, Any]) -> Figure:
+    """Draw precision against recall alone; see `evaluation_figure`."""
+    figure = new_figure(6.2, 4.4)
+    _draw_precision_recall(figure.subplots(), scores)
+    return figure
+
+
+def keypoint_figure(scores: Mapping[str, Any]) -> Figure:
+    """Draw the pixel errors of each keypoint alone; see `evaluation_figure`."""
+    figure = new_figure(9.0, max(2.4, 1.2 + 0.27 * len(scores["per_keypoint"])))
+    _draw_errors(figure.subplots(), scores)
+    return figure
+
+
+def reliability_figure(confidence: Mapping[str, Any]) -> Figure:
+    """Draw how often keypoints of a confidence are right; see `confidence.reliability_scores`."""
+    figure = new_figure(4.8, 4.4)
+    _draw_reliability(figure.subplots(), confidence)
+    return figure
+
+
+def learning_figure(log: str | os.PathLike[str], columns: int = 0) -> Figure:
+    """Draw the learning curves of a training run: losses, scores, errors, learning rate.
 
     Parameters
     ----------
     log : path
         ``log.csv`` of a model folder.
+    columns : int
+        Panels in a row; 0: all.
 
     Returns
     -------
@@ -103,14 +127,18 @@ def learning_figure(log: str | os.PathLike[str]) -> Figure:
             (curves.get("loss", {}), "loss"),
             ({n: v for n, v in scores.items() if not n.endswith("_px")}, "validation score"),
             ({n: v for n, v in scores.items() if n.endswith("_px")}, "validation error, px"),
+            (curves.get("rate", {}), "learning rate"),
         )
         if values
     ]
-    figure = _new_figure(4.6 * len(panels) + 0.4, 4.0)
-    for axes, (values, label) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True
-    ):
+    columns = min(columns, len(panels)) or len(panels)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(4.6 * columns + 0.4, 4.0 * rows)
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (values, label) in zip(places, panels, strict=False):
         _draw_curves(axes, values, label)
+    for axes in places[len(panels) :]:
+        axes.set_visible(False)
     return figure
 
 
@@ -152,7 +180,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) ->
 # ---------------------------------------------------------------------- parts
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches, not registered with pyplot and without a window."""
     # The object interface with the Agg canvas: no global state, no window, any thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -162,7 +191,8 @@ def _new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Leave only a light grid and two axes."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -170,7 +200,7 @@ def _tidy(axes: Axes) -> None:
 
 def _draw_precision_recall(axes: Axes, scores: Mapping[str, Any]) -> None:
     curves = scores["curves"]
-    for color, (threshold, precision) in zip(_COLORS, curves["precision"].items(), strict=False):
+    for color, (threshold, precision) in zip(COLORS, curves["precision"].items(), strict=False):
         label = f"OKS {threshold}: AP {np.mean(precision):.2f}"
         axes.plot(curves["recall"], precision, color=color, linewidth=1.8, label=label)
     best = scores.get("best_f1")
@@ -181,7 +211,7 @@ def _draw_precision_recall(axes: Axes, scores: Mapping[str, Any]) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.set_title(f"Detections, sigma {sigma:g}", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-    _tidy(axes)
+    tidy(axes)
 
 
 def _draw_errors(axes: Axes, scores: Mapping[str, Any]) -> None:
@@ -204,13 +234,13 @@ def _draw_errors(axes: Axes, scores: Mapping[str, Any]) -> None:
         showfliers=False,
         patch_artist=True,
         widths=0.6,
-        boxprops={"facecolor": _COLORS[4], "edgecolor": _GREY, "alpha": 0.8},
+        boxprops={"facecolor": COLORS[4], "edgecolor": GREY, "alpha": 0.8},
         medianprops={"color": "black", "linewidth": 1.6},
-        whiskerprops={"color": _GREY},
-        capprops={"color": _GREY},
+        whiskerprops={"color": GREY},
+        capprops={"color": GREY},
         manage_ticks=False,
     )
-    axes.set_yticks(np.arange(len(names)), names, fontsize=8)
+    axes.set_yticks(np.arange(len(names)), names, fontsize=8, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     known = [box for box in boxes if np.isfinite(box["q3"])]
     if known:
@@ -219,7 +249,7 @@ def _draw_errors(axes: Axes, scores: Mapping[str, Any]) -> None:
         axes.set_xlim(0, max(min(widest, 1.05 * max(box["whishi"] for box in known)), 1e-3))
     axes.set_xlabel("error of matched keypoints, px")
     axes.set_title("Keypoints: median, quartiles, 5-95 %", fontsize=10)
-    _tidy(axes)
+    tidy(axes)
 
 
 def _draw_reliability(axes: Axes, sure: Mapping[str, Any]) -> None:
@@ -230,22 +260,24 @@ def _draw_reliability(axes: Axes, sure: Mapping[str, Any]) -> None:
     )
     left = np.minimum(np.floor(x * 10), 9) / 10
     axes.bar(left, points / points.sum(), 0.1, align="edge", color="#DDDDDD", label="keypoints")
-    axes.plot((0, 1), (0, 1), color=_GREY, linewidth=1.0, linestyle="--")
-    axes.plot(x, right, "o-", color=_COLORS[0], linewidth=1.8, label="right")
+    axes.plot((0, 1), (0, 1), color=GREY, linewidth=1.0, linestyle="--")
+    axes.plot(x, right, "o-", color=COLORS[0], linewidth=1.8, label="right")
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share")
     axes.set_title(
         f"Within {sure['right_px']:.1f} px: calibration error {sure['ece']:.3f}", fontsize=10
     )
     axes.legend(fontsize=8, frameon=False, loc="upper left")
-    _tidy(axes)
+    tidy(axes)
 
 
 def _draw_table(axes: Axes, scores: Mapping[str, Any]) -> None:
     rows = [
-        (label, _number(scores.get(key), style)) for key, label, style in _TABLE if key in scores
+        (label, _number(scores.get(key), style))
+        for key, label, style in SCORE_TABLE
+        if key in scores
     ]
     tracks = scores.get("tracks", {})
-    rows += [(label, _number(tracks[key], style)) for key, label, style in _TRACK_TABLE if tracks]
+    rows += [(label, _number(tracks[key], style)) for key, label, style in TRACK_TABLE if tracks]
     axes.axis("off")
     table = axes.table(
         cellText=[list(row) for row in rows], loc="center", cellLoc="right", edges="horizontal"
@@ -269,8 +301,8 @@ def _draw_curves(axes: Axes, curves: Mapping[str, FloatArray], label: str) -> No
         total = name == "total"
         axes.plot(
             *curve,
-            color="black" if total else _COLORS[i % len(_COLORS)],
-            linestyle=("-", "--", ":")[i // len(_COLORS) % 3],
+            color="black" if total else COLORS[i % len(COLORS)],
+            linestyle=("-", "--", ":")[i // len(COLORS) % 3],
             marker="." if curve.shape[1] < 40 else None,
             linewidth=1.8 if total else 1.2,
             label=name.removesuffix("_px").replace("_", " "),
@@ -283,8 +315,13 @@ def _draw_curves(axes: Axes, curves: Mapping[str, FloatArray], label: str) -> No
     else:
         axes.set_ylim(bottom=0)
     axes.set(xlabel="iteration", ylabel=label)
-    axes.legend(fontsize=8, frameon=False)
-    _tidy(axes)
+    if len(curves) > _FEW_CURVES:
+        axes.legend(
+            fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3
+        )
+    else:
+        axes.legend(fontsize=8, frameon=False)
+    tidy(axes)
 
 
 def _read_log(path: Path) -> dict[str, dict[str, FloatArray]]:

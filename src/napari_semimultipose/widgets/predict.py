@@ -49,6 +49,7 @@ from napari_semimultipose.widgets.prediction_settings import (
     PredictionSettings,
     RecordingChooser,
 )
+from napari_semimultipose.widgets.report_export import ReportButton
 from napari_semimultipose.widgets.result_layers import ResultLayers
 from napari_semimultipose.widgets.video_export import VideoButton
 from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
@@ -89,6 +90,13 @@ class PredictWidget(WorkWidget):
         self.video_button = VideoButton(
             self.poses, self.recording.frames, self.recording.place, self
         )
+        self.report_button = ReportButton(
+            self.poses,
+            self.recording.frames,
+            lambda: None if (p := self.recording.place()) is None else beside(p, "-report.html"),
+            "these poses: counts, tracks, paths, confidences and likely problems",
+            self,
+        )
         self.heat = HeatChooser(
             viewer,
             self.model.folder,
@@ -125,15 +133,10 @@ class PredictWidget(WorkWidget):
 
         self.status.setWordWrap(True)
         self.progress.setFormat("")
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
-        for button in (
-            self.start_button,
-            self.stop_button,
-            self.save_button,
-            self.video_button,
-        ):
-            buttons.addWidget(button, 1)
+        rows = (
+            (self.start_button, self.stop_button),
+            (self.save_button, self.video_button, self.report_button),
+        )
         self.start_button.setToolTip("Find the animals on the chosen frames")
         self.stop_button.setToolTip("Stop; what was found so far stays")
         self.save_button.setToolTip("Save the last result, with what you changed in its layer")
@@ -145,7 +148,12 @@ class PredictWidget(WorkWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.status)
         layout.addWidget(self.progress)
-        layout.addLayout(buttons)
+        for buttons in rows:
+            row = QHBoxLayout()
+            row.setSpacing(4)
+            for button in buttons:
+                row.addWidget(button, 1)
+            layout.addLayout(row)
         self.setMinimumWidth(300)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
@@ -164,6 +172,10 @@ class PredictWidget(WorkWidget):
         self.video_button.said.connect(self.message.add)
         self.video_button.failed.connect(self._complain)
         self.video_button.runner.ended.connect(lambda: self._on_video(0, 0))
+        self.report_button.progressed.connect(self._on_report)
+        self.report_button.said.connect(self.message.add)
+        self.report_button.failed.connect(self._complain)
+        self.report_button.runner.ended.connect(lambda: self._on_video(0, 0))
         self.model.loaded.connect(lambda _: self.heat.stop())
         self.recording.changed.connect(self.heat.stop)
         self.heat.failed.connect(lambda text: self.message.say(text, error=True))
@@ -221,6 +233,7 @@ class PredictWidget(WorkWidget):
     def stop(self) -> None:
         """Stop and keep what was found; ignored when nothing is running."""
         self.video_button.runner.stop()
+        self.report_button.runner.stop()
         if self.runner.running:
             self.runner.stop()
             self.status.setText("Stopping…")
@@ -253,6 +266,12 @@ class PredictWidget(WorkWidget):
         self.progress.setRange(0, max(1, total))
         self.progress.setValue(done)
         self.progress.setFormat(f"video: {done} of {total} frames" if total else "")
+        self._update_buttons()
+
+    def _on_report(self, share: float, text: str) -> None:
+        self.progress.setRange(0, 1000)
+        self.progress.setValue(round(1000 * share))
+        self.progress.setFormat(f"report: {text}" if text else "report")
         self._update_buttons()
 
     def _on_events(self, events: list[Any]) -> None:
@@ -347,9 +366,12 @@ class PredictWidget(WorkWidget):
         running, stopping = self.runner.running, self.runner.stopping
         self._form_area.setEnabled(not running)
         self.start_button.setEnabled(not running)
-        rendering = self.video_button.runner.running
-        self.stop_button.setEnabled((running and not stopping) or rendering)
-        self.video_button.setEnabled(not running and not rendering and self._poses is not None)
+        reporting = self.report_button.runner.running
+        writing = self.video_button.runner.running or reporting
+        self.stop_button.setEnabled((running and not stopping) or writing)
+        for button in (self.video_button, self.report_button):
+            button.setEnabled(not running and not writing and self._poses is not None)
+        self.report_button.setEnabled(self.report_button.isEnabled() or reporting)
         self.save_button.setEnabled(
             not running and not self.saver.running and self._poses is not None
         )

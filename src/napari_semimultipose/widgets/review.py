@@ -116,7 +116,7 @@ class ReviewWidget(WorkWidget):
         self._show()
 
     def _take(self, points: Points) -> None:
-        self.layers = layers = layers_of(self._viewer, points)
+        self.layers = self.form.layers = layers = layers_of(self._viewer, points)
         self.steps = History.of(layers.store)
         layers.store.listeners.append(self._on_store)
         self._saved_state = self.steps.state
@@ -126,7 +126,7 @@ class ReviewWidget(WorkWidget):
         points.mouse_drag_callbacks.append(self._on_press)
 
     def _let_go(self) -> None:
-        layers, self.layers = self.layers, None
+        layers, self.layers, self.form.layers = self.layers, None, None
         if layers is None:
             return
         if self._on_store in layers.store.listeners:

@@ -21,12 +21,18 @@ from napari_semimultipose.widgets.check_panel import CheckPanel
 from napari_semimultipose.widgets.choosers import LayerBox, Message
 from napari_semimultipose.widgets.forms import Fold, SettingsForm
 from napari_semimultipose.widgets.identity_panel import IdentityPanel
+from napari_semimultipose.widgets.layer_frames import beside, frames_from_layer, place_of
 from napari_semimultipose.widgets.problem_table import ProblemTable
+from napari_semimultipose.widgets.report_export import ReportButton
 from napari_semimultipose.widgets.review_keys import help_html, key_of
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Layer
+    from napari.layers import Image, Layer
+
+    from napari_semimultipose.io.frames import Frames
+    from napari_semimultipose.layers.predictions import PredictionLayers
+    from napari_semimultipose.poses import Poses
 
 
 class ReviewForm(QWidget):
@@ -43,6 +49,8 @@ class ReviewForm(QWidget):
 
     command = Signal(str, object)
     """Name of a command and its argument, from a button."""
+    layers: PredictionLayers | None = None
+    """The layers that are reviewed."""
 
     def __init__(
         self, viewer: napari.Viewer, wanted: Callable[[Layer], bool], parent: QWidget
@@ -67,6 +75,14 @@ class ReviewForm(QWidget):
         self.redo_button = self._button("Redo", "redo")
         self.save_button = self._button("Save as…", "save_as", key=False)
         self.plot_button = self._button("Plot", "show_plot", key=False)
+        self.report_button = ReportButton(
+            self._poses,
+            self._frames,
+            lambda: None if (i := self._image()) is None else beside(place_of(i), "-report.html"),
+            "these poses: counts, tracks, paths, confidences and likely problems",
+            self,
+            review=self.config,
+        )
         self.help = Fold("Keys", self)
         self._fill()
 
@@ -97,6 +113,16 @@ class ReviewForm(QWidget):
         keys = QVBoxLayout(self.help.content)
         keys.setContentsMargins(8, 0, 0, 0)
         keys.addWidget(QLabel(help_html(), self.help.content))
+        self.report_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.report_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.report_button.progressed.connect(
+            lambda share, text: self.status.setText(f"Report, {share:.0%}: {text or 'begun'}")
+        )
+        self.report_button.said.connect(self.message.say)
+        self.report_button.failed.connect(
+            lambda text, details: self.message.say(text, error=True, details=details)
+        )
+        self.report_button.runner.ended.connect(lambda: self.status.setText(""))
         self.identities.command.connect(lambda command: self.command.emit(command, None))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -126,6 +152,7 @@ class ReviewForm(QWidget):
                 (self.redo_button, 1),
                 (self.save_button, 1),
                 (self.plot_button, 1),
+                (self.report_button, 1),
             )
         )
         layout.addWidget(self.help)
@@ -141,6 +168,20 @@ class ReviewForm(QWidget):
             When something that was typed is no value of its setting.
         """
         return ReviewConfig(animals=self.animals.value(), **self.settings.changes())
+
+    def _poses(self) -> Poses | None:
+        layers = self.layers
+        return None if layers is None or layers.closed else layers.store.copy().snapshot()
+
+    def _image(self) -> Image | None:
+        return None if self.layers is None else self.layers.view.image
+
+    def _frames(self) -> dict[int, Frames]:
+        """Return the frames of the video that is shown; none where its recording is not open."""
+        image = self._image()
+        if self.layers is None or image is None:
+            return {}
+        return {self.layers.view.video: frames_from_layer(image)}
 
     def show_poses(
         self, names: dict[int, str], last: str | None, following: str | None, *, unsaved: bool
@@ -164,6 +205,7 @@ class ReviewForm(QWidget):
         self.check.show_state(there=there, busy=busy)
         self.save_button.setEnabled(there and not saving)
         self.plot_button.setEnabled(there)
+        self.report_button.setEnabled(there)
         for button in (self.previous_button, self.next_button):
             button.setEnabled(any_problem)
         for button in (self.fine_button, self.repair_button):

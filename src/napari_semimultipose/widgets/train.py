@@ -40,6 +40,8 @@ from napari_semimultipose.widgets.choosers import (
 from napari_semimultipose.widgets.jobs import TrainingJob, training_events
 from napari_semimultipose.widgets.layer_frames import beside
 from napari_semimultipose.widgets.plots import TrainingPlot
+from napari_semimultipose.widgets.report_export import ReportButton
+from napari_semimultipose.widgets.report_jobs import frames_of_training
 from napari_semimultipose.widgets.sources import TrainingSources
 from napari_semimultipose.widgets.training_settings import TrainingSettings
 from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
@@ -70,6 +72,7 @@ class TrainWidget(WorkWidget):
         viewer = plain_viewer(viewer)
         self._viewer = viewer
         self._model: Path | None = None
+        self._job_done: TrainingJob | None = None
         self._last: Started | None = None
         self._failed = False
 
@@ -84,6 +87,13 @@ class TrainWidget(WorkWidget):
         self.plot = TrainingPlot(plot_colors(viewer), self)
         self.scores = QLabel("", self)
         self.use_button = QPushButton("Use in Predict", self)
+        self.report_button = ReportButton(
+            lambda: self._model,
+            lambda: None if self._job_done is None else frames_of_training(self._job_done),
+            lambda: None if self._model is None else beside(self._model, "-report.html"),
+            "the model: scores, errors of each keypoint, learning curves, best and worst examples",
+            self,
+        )
         self.runner = EventRunner(
             "training of a pose model",
             "Training is being stopped and its state saved. This window closes by itself.",
@@ -113,11 +123,12 @@ class TrainWidget(WorkWidget):
         column.addWidget(self.plot, 1)
         row = QHBoxLayout()
         row.addWidget(self.scores, 1)
+        row.addWidget(self.report_button, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self.use_button, 0, Qt.AlignmentFlag.AlignBottom)
         column.addLayout(row)
         self.scores.setWordWrap(True)
         self.use_button.setToolTip("Open the Predict widget with this model")
-        self.use_button.setVisible(False)
+        self._show_next_steps(False)
 
         self.tabs = QTabWidget(self)
         self.tabs.addTab(scrollable(setup), "Setup")
@@ -153,6 +164,10 @@ class TrainWidget(WorkWidget):
         self.resume_button.clicked.connect(lambda: self.start(resume=True))
         self.stop_button.clicked.connect(self.stop)
         self.use_button.clicked.connect(self._use_in_predict)
+        self.report_button.progressed.connect(self._on_report)
+        self.report_button.said.connect(self.message.add)
+        self.report_button.failed.connect(self._complain)
+        self.report_button.runner.ended.connect(self._on_report_ended)
         self.runner.received.connect(self._on_events)
         self.runner.ended.connect(self._on_ended)
         self._viewer.events.theme.connect(self._on_theme)
@@ -181,7 +196,8 @@ class TrainWidget(WorkWidget):
         self._failed = False
         self._last = None
         self._model = None
-        self.use_button.setVisible(False)
+        self._job_done = job
+        self._show_next_steps(False)
         self.scores.setText("")
         if not resume:
             self.plot.clear()
@@ -226,7 +242,8 @@ class TrainWidget(WorkWidget):
         )
 
     def stop(self) -> None:
-        """Save the state and stop; ignored when nothing is running."""
+        """Save the state and stop, or give up a report; ignored when nothing is running."""
+        self.report_button.runner.stop()
         if self.runner.running:
             self.runner.stop()
             self.status.setText("Stopping after this step; the state is being saved…")
@@ -293,7 +310,7 @@ class TrainWidget(WorkWidget):
                 f"{event.folder}"
             )
         self._show_scores(event.scores, "Scores of the model")
-        self.use_button.setVisible(True)
+        self._show_next_steps(True)
         self.tabs.setCurrentIndex(1)
 
     def _on_failed(self, event: Failed) -> None:
@@ -309,6 +326,21 @@ class TrainWidget(WorkWidget):
             self.status.setText("Training ended before the first step.")
         if self._model is None:
             self.progress.setFormat("")
+        self._update_buttons()
+
+    def _show_next_steps(self, shown: bool) -> None:
+        for button in (self.report_button, self.use_button):
+            button.setVisible(shown)
+
+    def _on_report(self, share: float, text: str) -> None:
+        self.progress.setRange(0, 1000)
+        self.progress.setValue(round(1000 * share))
+        self.progress.setFormat(f"report: {text}" if text else "report")
+        self._update_buttons()
+
+    def _on_report_ended(self) -> None:
+        self.progress.setValue(0)
+        self.progress.setFormat("")
         self._update_buttons()
 
     def _complain(self, text: str, details: str = "") -> None:
@@ -327,13 +359,15 @@ class TrainWidget(WorkWidget):
 
     def _update_buttons(self) -> None:
         running, stopping = self.runner.running, self.runner.stopping
+        reporting = self.report_button.runner.running
         out = self.settings.out.path()
         resumable = out is not None and any(
             (out / name).is_file() for name in ("resume.pt", "ensemble.json")
         )
-        self.start_button.setEnabled(not running)
-        self.stop_button.setEnabled(running and not stopping)
-        self.resume_button.setEnabled(not running and resumable)
+        self.start_button.setEnabled(not running and not reporting)
+        self.stop_button.setEnabled((running and not stopping) or reporting)
+        self.resume_button.setEnabled(not running and not reporting and resumable)
+        self.report_button.setEnabled(not running)
         self.tabs.widget(0).setEnabled(not running)
 
     def _use_in_predict(self) -> None:

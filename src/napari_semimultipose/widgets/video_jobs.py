@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 from napari_semimultipose import api
 from napari_semimultipose.poses import Poses
+from napari_semimultipose.widgets.polling import polled
 from napari_semimultipose.widgets.worker import ShouldStop
-
-_REPORT_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -40,26 +38,9 @@ def rendering_events(
     FramesError
         When the recording cannot be read, or the video cannot be written.
     """
-    reached = [0, 0]
-    outcome: list[bool] = []
-    failure: list[BaseException] = []
-
-    def note(done: int, total: int) -> None:
-        reached[:] = [done, total]
-
-    def work() -> None:
-        try:
-            outcome.append(
-                api.render(poses, frames, out, should_stop=should_stop, on_progress=note)
-            )
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, name="labelled video")
-    thread.start()
-    while thread.is_alive():
-        thread.join(_REPORT_S)
-        yield Rendering(*reached)
-    if failure:
-        raise failure[0]
-    yield Rendered(out if outcome[0] else None)
+    done = yield from polled(
+        "labelled video",
+        lambda note: api.render(poses, frames, out, should_stop=should_stop, on_progress=note),
+        Rendering,
+    )
+    yield Rendered(out if done else None)

@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 
 from napari_semimultipose.errors import SemiMultiPoseError
+from napari_semimultipose.evaluation.confidence import reliability_scores
 from napari_semimultipose.evaluation.figures import (
     draw_learning,
     draw_scores,
     evaluation_figure,
+    keypoint_figure,
     learning_figure,
+    precision_recall_figure,
+    reliability_figure,
 )
 from napari_semimultipose.evaluation.scores import evaluate
 
@@ -108,12 +112,14 @@ def test_identities_are_in_the_table() -> None:
 
 
 def test_learning_curves(log: Path, tmp_path: Path) -> None:
-    losses, shares, errors = learning_figure(log).axes
+    losses, shares, errors, rate = learning_figure(log).axes
     assert [line.get_label() for line in losses.lines] == ["total", "heatmap"]
     np.testing.assert_allclose(losses.lines[0].get_ydata(), 5 / np.arange(10, 100, 10))
     assert losses.get_yscale() == "log"
     np.testing.assert_allclose(shares.lines[0].get_xydata()[-1], [90, 0.9])
     assert errors.lines[0].get_label() == "p95 error"
+    assert [line.get_label() for line in rate.lines] == ["learning rate"]
+    assert len(learning_figure(log, columns=2).axes[0].get_gridspec().get_height_ratios()) == 2
     assert draw_learning(log, tmp_path / "log.png").is_file()
 
 
@@ -149,3 +155,28 @@ def test_figures_leave_the_global_state_of_matplotlib_alone(log: Path, tmp_path:
         "assert 'matplotlib.pyplot' not in sys.modules; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_single_panels_show_what_the_whole_figure_shows(scores: dict) -> None:
+    curve, errors, _ = evaluation_figure(scores).axes
+    (alone,) = precision_recall_figure(scores).axes
+    assert [x.get_label() for x in alone.lines] == [x.get_label() for x in curve.lines]
+    (alone,) = keypoint_figure(scores).axes
+    assert [t.get_text() for t in alone.get_yticklabels()] == [
+        t.get_text() for t in errors.get_yticklabels()
+    ]
+
+
+def test_reliability_is_drawn_bin_by_bin() -> None:
+    score = np.array([0.05] * 10 + [0.95] * 30)
+    error_px = np.array([1.0] + [9.0] * 9 + [1.0] * 24 + [9.0] * 6)
+    (axes,) = reliability_figure(reliability_scores(score, error_px, size_px=100.0)).axes
+    np.testing.assert_allclose(axes.lines[1].get_xydata(), [[0.05, 0.1], [0.95, 0.8]])
+
+
+def test_names_of_many_losses_do_not_hide_the_curves(tmp_path: Path) -> None:
+    rows = [(i, i, "loss", f"term_{k}", 1 + k) for i in (1, 2) for k in range(12)]
+    figure = learning_figure(write_log(tmp_path / "log.csv", rows))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0

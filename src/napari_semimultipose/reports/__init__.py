@@ -1,0 +1,1 @@
+"""Reports of models and of recordings as pages that hold everything they show."""
