@@ -31,6 +31,7 @@ FLOORS = {
     "training": 4,
     "recordings": 4,
     "crossfit": 4.5,
+    "second_look": 4.5,
     "smoothing": 4,
     "api": 5,
     "demo": 6,

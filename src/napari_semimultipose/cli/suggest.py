@@ -38,7 +38,7 @@ def suggest(
         str | None,
         typer.Option(
             help="even: evenly spaced; diverse: of different looks; uncertain: where predictions are "
-            "doubtful. By default uncertain with --predictions, diverse without."
+            "doubtful. By default uncertain with --predictions or --model, diverse without."
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Number of frames.")] = 20,
@@ -55,6 +55,14 @@ def suggest(
         typer.Option(
             metavar="FILE",
             help="Labels file: labelled frames are left out, and what looks or stands like them comes last.",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Model folder: frames on which it differs from itself, when it sees them mirrored or turned, "
+            "count as doubtful. Without --predictions it makes them, on some of the frames.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering (diverse).")] = 0,
@@ -84,6 +92,7 @@ def suggest(
                 count=count,
                 predictions=predictions or (),
                 labels=labels,
+                model=model,
                 seed=seed,
                 should_stop=stop,
                 on_progress=_Pace(display),

@@ -28,7 +28,8 @@ from napari_semimultipose.labeling.appearance import (
     grid_of,
     squared_distances,
 )
-from napari_semimultipose.labeling.doubt import Measure, all_doubt, measures_of
+from napari_semimultipose.labeling.doubt import all_doubt, measures_of
+from napari_semimultipose.labeling.measure import Measure
 from napari_semimultipose.labeling.spread import fill_gaps, spread, time_bins
 from napari_semimultipose.poses import IntArray, Poses, Source
 
@@ -67,11 +68,12 @@ class Suggestion:
         Index into the recording.
     kind : str
         What speaks for it: ``gap`` (evenly spaced), ``look`` (diverse), or the doubt that weighs most:
-        ``animal score``, ``keypoint score``, ``count``, ``jump``, ``shape``, ``disagreement``.
+        ``animal score``, ``keypoint score``, ``count``, ``jump``, ``shape``, ``spread``,
+        ``disagreement``, ``turned``.
     value : float
         What the reason is about: frames to the nearest labelled or suggested one (gap); share of the
         frames that look alike (look); a score; a number of animals too many or too few (count); px
-        (jump, disagreement); deviations (shape). NaN where nothing could be measured.
+        (jump, spread, disagreement, turned); deviations (shape). NaN where nothing could be measured.
     reason : str
         The same in words.
     doubt : float or None
@@ -109,6 +111,7 @@ def suggest_frames(
     *,
     predictions: Sequence[Poses] = (),
     labels: Sequence[Poses] = (),
+    copies: Sequence[Poses] = (),
     seed: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Work:
@@ -127,6 +130,8 @@ def suggest_frames(
     labels : sequence of Poses
         What is labelled already, perhaps of more recordings. The most of them with the keypoints of
         the predictions say which shape is usual.
+    copies : sequence of Poses
+        For ``uncertain``: what the model finds on mirrored or turned copies of some of the frames.
     seed : int
         Of the clustering for ``diverse``; equal seeds give equal suggestions.
     should_stop : callable
@@ -165,7 +170,8 @@ def suggest_frames(
     human = [p.keep(p.source == Source.HUMAN) for p in labels]
     fitting = [same_keypoints(first, p) for p in human if set(p.skeleton.keypoints) == names]
     usual = max(fitting, key=lambda p: p.n_instances, default=None)
-    work = suggest_uncertain(first, count, known, others, usual, frames, should_stop)
+    seen = [same_keypoints(first, copy) for copy in copies]
+    work = suggest_uncertain(first, count, known, others, usual, frames, seen, should_stop)
     return (yield from work)
 
 
@@ -174,7 +180,7 @@ def suggest_frames(
 
 def suggest_even(frames: Frames, count: int, labelled: Collection[int] = ()) -> list[Suggestion]:
     """Frames in the largest gaps between labelled ones, evenly spaced; see `suggest_frames`."""
-    return _even(_available(frames), count, labelled)
+    return _even(available_frames(frames), count, labelled)
 
 
 def _even(
@@ -216,7 +222,7 @@ def suggest_diverse(
 
     The recording is streamed: memory does not depend on its length.
     """
-    available = _available(frames)
+    available = available_frames(frames)
     step = max(1, -(-len(available) // MOST_READ))
     grid = grid_of(*frames.shape[1:3])
     known = sorted(f for f in labelled if 0 <= f < len(frames))
@@ -280,6 +286,7 @@ def suggest_uncertain(
     others: Sequence[Poses] = (),
     labels: Poses | None = None,
     frames: Frames | None = None,
+    copies: Sequence[Poses] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Work:
     """Frames on which predictions are doubtful, spread over time and over looks; see `suggest_frames`.
@@ -292,8 +299,10 @@ def suggest_uncertain(
         With the same keypoints; they say what the usual shape is.
     frames : Frames, optional
         Pictures, to choose frames that look different.
+    copies : sequence of Poses
+        What the model finds on mirrored or turned copies of some frames.
     """
-    work = measures_of(predictions, others, labels)
+    work = measures_of(predictions, others, labels, copies)
     while True:
         try:
             share = next(work)
@@ -347,7 +356,7 @@ def _doubtful(poses: Poses, row: int, measures: Sequence[Measure], doubt: float)
 # ------------------------------------------------------------------- plumbing
 
 
-def _available(frames: Frames) -> range | Sequence[int]:
+def available_frames(frames: Frames) -> range | Sequence[int]:
     """Frames that hold a picture."""
     return range(len(frames)) if frames.stored is None else sorted(frames.stored)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ from napari_semimultipose.labeling.suggest import (
     Suggestion,
     suggest_frames,
 )
+from napari_semimultipose.second_look import suggest_with_model
+from napari_semimultipose.widgets.preload import import_quietly
 
 if TYPE_CHECKING:
     from napari_semimultipose.poses import Poses
@@ -27,7 +30,10 @@ THUMBNAIL_PX = (112, 84)
 
 @dataclass(frozen=True)
 class SuggestionJob:
-    """Everything that a search for frames needs; see `labeling.suggest.suggest_frames`."""
+    """Everything that a search for frames needs; see `labeling.suggest.suggest_frames`.
+
+    With a `model`, `second_look.suggest_with_model` is asked.
+    """
 
     frames: Frames
     by: Criterion
@@ -35,6 +41,7 @@ class SuggestionJob:
     predictions: Sequence[Poses] = ()
     labels: Sequence[Poses] = ()
     seed: int = 0
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,20 @@ def suggestion_events(
     Raises
     ------
     SemiMultiPoseError
-        When predictions do not belong to the recording, or frames cannot be read.
+        When predictions do not belong to the recording, or frames or the model cannot be read.
     """
+    if job.model is not None:
+        import_quietly("napari_semimultipose.inference.copies")
+        found = yield from suggest_with_model(
+            job.model,
+            job.frames,
+            job.count,
+            predictions=job.predictions,
+            labels=job.labels,
+            should_stop=should_stop,
+        )
+        yield Suggested(tuple(found), should_stop())
+        return
     found = yield from suggest_frames(
         job.frames,
         job.by,
