@@ -87,6 +87,25 @@ def find(widget, qtbot, animals=3):
     return widget.form.table.model.problems
 
 
+def test_poses_and_places_that_nobody_labelled_are_listed(
+    viewer, image, recording, layers, widget, qtbot
+):
+    poses = recording[1]
+    labels = replace(poses, source=np.zeros_like(poses.source)).select(np.arange(0, FRAMES, 6))
+    data, attributes, _ = points_layer_data(labels, "labels")
+    viewer.add_points(data, **attributes)
+    xy = layers.poses.xy.copy()
+    xy[50, slot_of(poses, 50, 2), :2] += [28, 0]  # part of it lies beside the rest
+    xy[80, slot_of(poses, 80, 2)] += 400
+    layers.replace(replace(layers.poses, xy=xy))
+    found = find(widget, qtbot)
+    where = {kind: [p.frame for p in found if p.kind is kind] for kind in (Kind.POSE, Kind.PLACE)}
+    assert where == {Kind.POSE: [50], Kind.PLACE: [80]}
+    row = next(i for i, p in enumerate(found) if p.kind is Kind.PLACE)
+    assert "outside of where animals were labelled" in found[row].text
+    assert {"new pose", "new place"} <= set(widget.form.table.kinds.names())
+
+
 def index_of(widget, kind):
     return [p.kind for p in widget.form.table.model.problems].index(kind)
 
