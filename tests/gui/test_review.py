@@ -319,20 +319,23 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(viewer, widget, layers)
 # ---------------------------------------------------------------------- layers
 
 
-def test_the_layers_follow_a_repair(viewer, widget, layers):
+def test_the_layers_follow_a_repair(viewer, widget, layers, qtbot):
     viewer.dims.set_current_step(0, 80)
     paths = layers.tracks
     panel = widget.form.identities
     panel.choose(2)
     panel.span_box.setCurrentIndex(TO_END)
     press(widget, "delete")
+
+    def ends():
+        return paths.data[paths.features["track"] == 2, 1].max()
+
+    qtbot.waitUntil(lambda: ends() == 79)  # the paths, and what is said of the points, come later
     shown = layers.points.features
     assert not (shown["track"][shown["frame"] >= 80] == 2).any()
     assert layers.tracks is paths  # changed in place
-    ends = paths.data[paths.features["track"] == 2, 1]
-    assert ends.max() == 79
     widget.run("undo")
-    assert paths.data[paths.features["track"] == 2, 1].max() == FRAMES - 1
+    qtbot.waitUntil(lambda: ends() == FRAMES - 1)
 
 
 def test_a_plain_layer_at_its_end_is_taken_over_with_all_its_poses(
