@@ -126,7 +126,7 @@ def main() -> None:
     )
     parser.add_argument("--frames", type=int, default=20_000)
     parser.add_argument("--animals", type=int, default=4)
-    parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--profile", action="store_true", help="print what takes the time instead")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

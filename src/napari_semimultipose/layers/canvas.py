@@ -106,7 +106,7 @@ def drawn_once(layer: Any, *, together: bool = True, slicing: bool = True) -> It
     The colours and texts have events of their own: they would draw the points that are there now
     with the indices of those before, which is an IndexError where there were more. Without `together`
     napari still looks up after each property which part of the layer is in view. With `slicing` False
-    that is not done at all, because napari is about to do it.
+    that is not done at all: for what does not show in the picture.
     """
     with ExitStack() as stack:
         stack.enter_context(layer.events.blocker_all())

@@ -129,7 +129,6 @@ class PoseView:
         self._frame = self.frame
         self.refresh()
         store.listeners.append(self._on_store)
-        viewer.dims.events.point.connect(self._before_step, position="first")
         viewer.dims.events.current_step.connect(self._on_step)
         viewer.layers.events.removing.connect(self._before_removal)
         viewer.layers.events.removed.connect(self._on_layer_removed)
@@ -256,11 +255,6 @@ class PoseView:
         world = self.points.data_to_world((frame, 0, 0))[0]
         self.viewer.dims.set_point(self.viewer.dims.ndim - 3, world)
 
-    def _before_step(self, event: Any = None) -> None:
-        """Move the window before napari looks which of its points are on the frame, not after it."""
-        if self.frame not in self._span and self._frame in self._span:
-            self.refresh(slicing=False)
-
     def _on_step(self, event: Any = None) -> None:
         frame = self.frame
         if frame == self._frame:
@@ -275,11 +269,8 @@ class PoseView:
 
     # ---------------------------------------------------------------- showing
 
-    def refresh(self, *, slicing: bool = True) -> None:
-        """Hand the frames around the current one to napari.
-
-        Without `slicing` napari does not look which points are on the frame, as it is about to do that.
-        """
+    def refresh(self) -> None:
+        """Hand the frames around the current one to napari."""
         self._stale = self._held
         if self._closed or self._held:
             return
@@ -295,9 +286,7 @@ class PoseView:
         fewer = len(table) < len(self.points.data)
         together = shrinks_together() or not fewer
         self._table = table
-        with self._one_update(
-            self.points, together=together, slicing=slicing or not together
-        ) as points:
+        with self._one_update(self.points, together=together) as points:
             points.selected_data = set()
             points.data = table.data
             if len(table):
@@ -307,7 +296,7 @@ class PoseView:
                 points.border_color, points.border_width = self._borders()
         self._later.ask()
         self._hide_placeholder()
-        self._show_vectors(slicing=slicing)
+        self._show_vectors()
 
     def _show_features(self) -> None:
         """Hand over what the status bar says of a point under the mouse, and napari's table shows."""
@@ -340,11 +329,11 @@ class PoseView:
         if tuple(self.points.canvas_size_limits) != limits:
             self.points.canvas_size_limits = limits
 
-    def _show_vectors(self, *, slicing: bool = True) -> None:
+    def _show_vectors(self) -> None:
         if self.vectors is None:
             return
         data, _, colors = vectors_from_poses(self._poses, None)
-        with self._one_update(self.vectors, slicing=slicing) as vectors:
+        with self._one_update(self.vectors) as vectors:
             vectors.data = data
             if len(data):
                 vectors.edge_color = colors
@@ -476,7 +465,6 @@ class PoseView:
         self._later.forget()
         self._views.pop(self.points, None)
         self.store.listeners.remove(self._on_store)
-        self.viewer.dims.events.point.disconnect(self._before_step)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
         self.viewer.layers.events.removing.disconnect(self._before_removal)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
