@@ -37,6 +37,7 @@ from napari_semimultipose.labeling.problems import Problem, find_problems
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.poses import Poses, Source
 from napari_semimultipose.training.events import Failed
+from napari_semimultipose.widgets.review_jobs import labelled_places
 from napari_semimultipose.widgets.usual_repairs import usual_repair
 
 CLICK_S, DRAG_S, KEY_S, LOOK_S = 1.0, 2.5, 0.5, 1.5
@@ -150,12 +151,13 @@ def wrong(store: PoseStore, truth: Poses, first: int, last: int) -> tuple[int, i
     return int(exchanged.any(1).sum()), int(keypoints.sum())
 
 
-def review(store: PoseStore, truth: Poses) -> Effort:
-    """Walk through the problems; the store is repaired."""
+def review(store: PoseStore, truth: Poses, labels: Poses) -> Effort:
+    """Walk through the problems, which are found as in the widget; the store is repaired."""
+    places = labelled_places([labels], labels.videos[0])
     effort = Effort(notes={"problems": 0, "fine": 0, "repaired": 0, "by hand": 0, "kinds": {}})
     config = ReviewConfig(animals=2)
     while True:
-        problems = find_problems(store.snapshot(), config)
+        problems = find_problems(store.snapshot(), config, usual=labels, places=places)
         problems = [p for p in problems if p.key not in effort.notes.setdefault("seen", set())]
         if not problems:
             break
@@ -169,7 +171,10 @@ def review(store: PoseStore, truth: Poses) -> Effort:
 def one_problem(store: PoseStore, truth: Poses, problem: Problem, effort: Effort) -> None:
     notes = effort.notes
     notes["problems"] += 1
-    kind = notes["kinds"].setdefault(problem.kind.value, [0, 0])
+    kind = notes["kinds"].setdefault(
+        problem.kind.value, {"listed": 0, "wrong": 0, "one key": 0, "by hand": 0, "drags": 0}
+    )
+    kind["listed"] += 1
     effort.looks += 1
     effort.keys += 1  # to the next problem
     last = truth.frame.max() if problem.onward else problem.last
@@ -178,7 +183,7 @@ def one_problem(store: PoseStore, truth: Poses, problem: Problem, effort: Effort
         notes["fine"] += 1
         effort.keys += 1
         return
-    kind[0] += 1
+    kind["wrong"] += 1
     try:
         change = usual_repair(store, problem, 2, 0).make()
         store.apply(change)
@@ -186,7 +191,7 @@ def one_problem(store: PoseStore, truth: Poses, problem: Problem, effort: Effort
         effort.keys += 1
         if after < before and after[1] <= before[1]:
             notes["repaired"] += 1
-            before = after
+            kind["one key"] += 1
         else:
             store.apply(change.reversed())
             effort.keys += 1
@@ -195,7 +200,8 @@ def one_problem(store: PoseStore, truth: Poses, problem: Problem, effort: Effort
     _, keypoints = wrong(store, truth, problem.first, problem.last)
     if keypoints:
         notes["by hand"] += 1
-        kind[1] += 1
+        kind["by hand"] += 1
+        kind["drags"] += keypoints
         effort.drags += keypoints
         effort.keys += problem.last - problem.first  # frame by frame
         effort.looks += problem.last - problem.first + 1
@@ -235,6 +241,62 @@ def summary(found: Poses, truth: Poses) -> dict[str, Any]:
     scores = api.evaluate(found, truth, config=EvaluateConfig())
     keep = {k: scores[k] for k in ("ap", "recall", "median_error_found_px", "p95_error_found_px")}
     return keep | {k: scores["tracks"][k] for k in ("switches", "fragments", "idf1")}
+
+
+def report(parts: dict[str, Effort]) -> str:
+    """Write the walk in Markdown: the parts, each kind of repair, what came out, and what would halve it."""
+    names = ("clicks", "drags", "keys", "looks")
+    rows = [
+        [
+            name,
+            *(getattr(e, n) for n in names),
+            *(f"{s / 60:.1f}" for s in (e.person_s, e.machine_s)),
+        ]
+        for name, e in parts.items()
+    ]
+    effort = list(parts.values())
+    person, machine = (sum(getattr(e, n) for e in effort) for n in ("person_s", "machine_s"))
+    total = [sum(getattr(e, n) for e in effort) for n in names]
+    rows.append(["in all", *total, f"{person / 60:.1f}", f"{machine / 60:.1f}"])
+    out = ["## The walk", markdown(["part", *names, "person, min", "machine, min"], rows)]
+    notes = parts["review and repair"].notes
+    columns = ("listed", "wrong", "one key", "by hand", "drags")
+    if notes["kinds"]:
+        kinds = [[kind, *(found[c] for c in columns)] for kind, found in notes["kinds"].items()]
+        kinds.append(["in all", *(sum(row[i] for row in kinds) for i in range(1, 6))])
+        out += ["## Repairs, counted against the true tracks", markdown(["kind", *columns], kinds)]
+    out.append("## What came out")
+    scored = {name: e.notes for name, e in parts.items() if "idf1" in e.notes}
+    figures = [key for key, value in notes.items() if isinstance(value, int | float)]
+    figures = [key for key in figures if all(key in found for found in scored.values())]
+    out.append(
+        markdown(
+            ["after", *figures],
+            [[name, *(f"{found[key]:.3g}" for key in figures)] for name, found in scored.items()],
+        )
+    )
+    left = [f"{notes[key]} {key}" for key in notes if key.endswith(" left")]
+    out.append("After proofreading: " + ", ".join(left) + ".")
+    out += ["## What would halve it", halving(parts, person)]
+    return "\n\n".join(part.strip() for part in out) + "\n"
+
+
+def halving(parts: dict[str, Effort], person_s: float) -> str:
+    """Say where the person's time goes, the largest part first, until half of it is named."""
+    seconds = {"clicks": CLICK_S, "drags": DRAG_S, "keys": KEY_S, "looks": LOOK_S}
+    spent = [
+        (getattr(e, what) * each, getattr(e, what), what, name)
+        for name, e in parts.items()
+        for what, each in seconds.items()
+    ]
+    lines, named = [], 0.0
+    for time_s, count, what, name in sorted(spent, reverse=True):
+        if named >= person_s / 2 or not time_s:
+            break
+        named += time_s
+        share = 100 * time_s / person_s
+        lines.append(f"- {count} {what} in '{name}': {share:.0f} % of the person's time")
+    return "Without these half of the person's time would be saved:\n\n" + "\n".join(lines)
 
 
 def main() -> None:
@@ -292,7 +354,7 @@ def main() -> None:
 
     start = time.monotonic()
     store = PoseStore(guess)
-    effort = parts["review and repair"] = review(store, truth)
+    effort = parts["review and repair"] = review(store, truth, labels)
     effort.machine_s = 0.0
     effort.notes["simulation_s"] = time.monotonic() - start
     proofread = store.snapshot()
@@ -304,29 +366,11 @@ def main() -> None:
     }
     print(effort, flush=True)
 
-    rows = [
-        [
-            name,
-            e.clicks,
-            e.drags,
-            e.keys,
-            e.looks,
-            f"{e.person_s / 60:.1f}",
-            f"{e.machine_s / 60:.1f}",
-        ]
-        for name, e in parts.items()
-    ]
-    total = [
-        sum(getattr(e, n) for e in parts.values()) for n in ("clicks", "drags", "keys", "looks")
-    ]
-    person = sum(e.person_s for e in parts.values()) / 60
-    machine = sum(e.machine_s for e in parts.values()) / 60
-    rows.append(["in all", *total, f"{person:.1f}", f"{machine:.1f}"])
-    header = ["part", "clicks", "drags", "keys", "looks", "person, min", "machine, min"]
-    (given.out / "walk.md").write_text(markdown(header, rows), "utf-8")
+    text = report(parts)
+    (given.out / "walk.md").write_text(text, "utf-8")
     kept = {name: {**vars(e), "person_s": e.person_s} for name, e in parts.items()}
     (given.out / "walk.json").write_text(json.dumps(kept, indent=1, default=str), "utf-8")
-    print(markdown(header, rows))
+    print(text)
 
 
 if __name__ == "__main__":

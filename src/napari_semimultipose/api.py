@@ -517,7 +517,7 @@ def suggest(
         A recording, or a text file that lists images.
     by : {"even", "diverse", "uncertain"}, optional
         Evenly spaced frames; frames of different looks; frames on which predictions are doubtful. By
-        default ``uncertain`` where there are predictions, else ``diverse``.
+        default ``uncertain`` where there are predictions or a model, else ``diverse``.
     count : int
         Number of suggestions; fewer come when there are not enough frames.
     predictions : path, Poses or sequence of these
@@ -526,8 +526,9 @@ def suggest(
     labels : path or Poses, optional
         Labels; the frames that they hold are never suggested.
     model : path, optional
-        Folder of the model that predicted: its labels say which poses are usual, and how well views agree. By
-        default `labels` do, where there are enough.
+        A model folder: it also counts on which frames the model differs from itself, when it sees them
+        mirrored or turned, and its labels say which poses are usual. Without predictions it makes them, on some
+        frames; see `second_look`.
     seed : int
         Of the clustering for ``diverse``; equal seeds give equal suggestions.
     should_stop : callable, optional
@@ -544,42 +545,52 @@ def suggest(
     ------
     ConfigError
         When predictions are missing or not used.
-    FramesError, LabelsError
+    FramesError, LabelsError, ModelError
         When something cannot be read, or predictions do not belong to the frames.
     """
+    from napari_semimultipose import second_look
     from napari_semimultipose.io.frames import Frames
     from napari_semimultipose.labeling import suggest as work
     from napari_semimultipose.plausibility import judge_of
     from napari_semimultipose.recordings import open_recording
 
     given = [predictions] if isinstance(predictions, (str, os.PathLike, Poses)) else predictions
-    if given and by not in (None, "uncertain"):
+    if (given or model is not None) and by not in (None, "uncertain"):
+        what = "predictions are" if given else "a model is"
         raise ConfigError(
-            f"predictions are only used by 'uncertain': leave them out, or leave out {by!r}"
+            f"{what} only used by 'uncertain': leave out the {'predictions' if given else 'model'}, or {by!r}"
         )
-    if model is not None and not given:
-        raise ConfigError("a model says how usual predicted poses are: give predictions too")
     tables = [p if isinstance(p, Poses) else read_poses(p) for p in given]
     known = labels if isinstance(labels, Poses) or labels is None else read_poses(labels)
     with ExitStack() as opened:
         recording = open_recording(frames)
         if not isinstance(frames, Frames):
             opened.enter_context(recording)
-        return work.drain(
-            work.suggest_frames(
+        asked = should_stop or (lambda: False)
+        done = () if known is None else (known,)
+        judge = judge_of(done, None if model is None else Path(model))
+        if model is not None:
+            found = second_look.suggest_with_model(
+                Path(model),
+                recording,
+                count,
+                predictions=tables,
+                labels=done,
+                judge=judge,
+                should_stop=asked,
+            )
+        else:
+            found = work.suggest_frames(
                 recording,
                 work.criterion(by or ("uncertain" if tables else "diverse")),
                 count,
                 predictions=tables,
-                labels=() if known is None else [known],
-                judge=judge_of(
-                    () if known is None else [known], None if model is None else Path(model)
-                ),
+                labels=done,
+                judge=judge,
                 seed=seed,
-                should_stop=should_stop or (lambda: False),
-            ),
-            on_progress,
-        )
+                should_stop=asked,
+            )
+        return work.drain(found, on_progress)
 
 
 def check(

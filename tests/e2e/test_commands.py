@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -15,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from napari_semimultipose.cli import app
+from napari_semimultipose.config import Config
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.sample import SyntheticRecording
 from napari_semimultipose.models.checkpoint import read_info
@@ -196,6 +198,31 @@ def test_a_report_of_poses(bees: Path, tmp_path: Path) -> None:
     assert "<strong>1.000</strong><span>AP (OKS .50:.95)</span>" in text
     assert "data:image/jpeg;base64," in text
     assert "Frames with 2" in text
+
+
+def test_frames_are_suggested_by_asking_a_model_twice(
+    bees: Path, model: Path, tmp_path: Path
+) -> None:
+    out, reasons = tmp_path / "next.txt", tmp_path / "next.json"
+    guesser = tmp_path / "guesser"  # keeps what the network is not sure of
+    shutil.copytree(model, guesser)
+    config = Config.from_yaml((guesser / "config.yaml").read_text())
+    config = config.with_settings({"predict.score_threshold": 0, "predict.max_animals": 2})
+    (guesser / "config.yaml").write_text(config.to_yaml())
+    result = run(
+        *("suggest", bees / "images", "--model", guesser, "--out", out, "--json", reasons),
+        *("--count", N_FRAMES),
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(reasons.read_text())
+    assert sorted(entry["image"] for entry in found) == sorted(
+        path.name for path in (bees / "images").iterdir()
+    )
+    # After 8 steps a network has no opinion: it finds something else in every copy.
+    assert any("when the picture is turned" in entry["reason"] for entry in found)
+    result = run("suggest", bees / "images", "--model", model, "--by", "even", "--out", out)
+    assert result.exit_code == 1
+    assert "a model is only used by 'uncertain'" in result.stderr
 
 
 def test_info_describes_a_model(model: Path) -> None:

@@ -87,6 +87,25 @@ def find(widget, qtbot, animals=3):
     return widget.form.table.model.problems
 
 
+def test_poses_and_places_that_nobody_labelled_are_listed(
+    viewer, image, recording, layers, widget, qtbot
+):
+    poses = recording[1]
+    labels = replace(poses, source=np.zeros_like(poses.source)).select(np.arange(0, FRAMES, 6))
+    data, attributes, _ = points_layer_data(labels, "labels")
+    viewer.add_points(data, **attributes)
+    xy = layers.poses.xy.copy()
+    xy[50, slot_of(poses, 50, 2), :2] += [28, 0]  # part of it lies beside the rest
+    xy[80, slot_of(poses, 80, 2)] += 400
+    layers.replace(replace(layers.poses, xy=xy))
+    found = find(widget, qtbot)
+    where = {kind: [p.frame for p in found if p.kind is kind] for kind in (Kind.POSE, Kind.PLACE)}
+    assert where == {Kind.POSE: [50], Kind.PLACE: [80]}
+    row = next(i for i, p in enumerate(found) if p.kind is Kind.PLACE)
+    assert "outside of where animals were labelled" in found[row].text
+    assert {"new pose", "new place"} <= set(widget.form.table.kinds.names())
+
+
 def index_of(widget, kind):
     return [p.kind for p in widget.form.table.model.problems].index(kind)
 
@@ -300,20 +319,23 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(viewer, widget, layers)
 # ---------------------------------------------------------------------- layers
 
 
-def test_the_layers_follow_a_repair(viewer, widget, layers):
+def test_the_layers_follow_a_repair(viewer, widget, layers, qtbot):
     viewer.dims.set_current_step(0, 80)
     paths = layers.tracks
     panel = widget.form.identities
     panel.choose(2)
     panel.span_box.setCurrentIndex(TO_END)
     press(widget, "delete")
+
+    def ends():
+        return paths.data[paths.features["track"] == 2, 1].max()
+
+    qtbot.waitUntil(lambda: ends() == 79)  # the paths, and what is said of the points, come later
     shown = layers.points.features
     assert not (shown["track"][shown["frame"] >= 80] == 2).any()
     assert layers.tracks is paths  # changed in place
-    ends = paths.data[paths.features["track"] == 2, 1]
-    assert ends.max() == 79
     widget.run("undo")
-    assert paths.data[paths.features["track"] == 2, 1].max() == FRAMES - 1
+    qtbot.waitUntil(lambda: ends() == FRAMES - 1)
 
 
 def test_a_plain_layer_at_its_end_is_taken_over_with_all_its_poses(

@@ -7,12 +7,16 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_semimultipose.config import Config
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.labeling.suggest import Progress, Suggestion
 from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.models.checkpoint import ModelInfo, save_weights, write_info
+from napari_semimultipose.models.directpose import DirectPose
 from napari_semimultipose.poses import Poses, Source
 from napari_semimultipose.widgets import suggest as suggest_module
 from napari_semimultipose.widgets.annotate import AnnotateWidget
@@ -248,6 +252,54 @@ def test_predictions_that_see_nothing_are_no_labels(viewer, image, recording, op
     assert row_data(widget, row, REASON).startswith("No animal, but 2 on the frames around")
     assert not row_data(widget, row, LABELLED)
     layers.close()
+
+
+@pytest.fixture
+def model(tmp_path, recording):
+    """A network that nobody has trained, which finds two animals anywhere."""
+    skeleton = recording[1].skeleton
+    config = Config().with_settings(
+        {
+            "model.kind": "directpose",
+            "model.channels": 16,
+            "model.heat_channels": 16,
+            "predict.score_threshold": 0,
+            "predict.max_animals": 2,
+            "predict.device": "cpu",
+        }
+    )
+    folder = tmp_path / "model"
+    folder.mkdir()
+    write_info(folder, ModelInfo(skeleton, config, 1.0, 40.0, {}, 10))
+    torch.manual_seed(0)
+    save_weights(DirectPose(config.model, skeleton.keypoints), folder / "model.safetensors")
+    return folder
+
+
+def test_a_model_that_differs_from_itself_makes_frames_doubtful(
+    viewer, predictions, widget, model, qtbot
+):
+    choose(widget, "even")
+    assert not widget.model.isVisible()
+    choose(widget, "uncertain")
+    assert widget.model.isVisible()
+    widget.model.set_path(model)
+    seen = []
+    widget.runner.received.connect(
+        lambda events: seen.extend(e.what for e in events if isinstance(e, Progress))
+    )
+    search(widget, qtbot, FRAMES)
+    assert widget.message.text() == ""
+    assert {"loading the model", "predicting copy 1 of 2", "predicting copy 2 of 2"} <= set(seen)
+    reasons = [row_data(widget, row, REASON) for row in range(FRAMES)]
+    assert any("when the picture is turned" in reason for reason in reasons)
+
+
+def test_a_folder_without_a_model_is_said(viewer, image, widget, tmp_path, qtbot):
+    choose(widget, "uncertain")  # without predictions, too
+    widget.model.set_path(tmp_path)
+    search(widget, qtbot)
+    assert "is no model folder" in widget.message.text()
 
 
 def test_stop_shows_what_was_found_so_far(widget, qtbot, monkeypatch):

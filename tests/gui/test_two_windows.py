@@ -15,9 +15,13 @@ from qtpy.QtCore import Qt
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.lock import Owner, lock_path
 from napari_semimultipose.layers.points import poses_from_layer
-from napari_semimultipose.poses import Poses, Skeleton, Video
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 from napari_semimultipose.widgets import claims
 from napari_semimultipose.widgets.annotate import AnnotateWidget
+from napari_semimultipose.widgets.problem_table import FINE
+from napari_semimultipose.widgets.review import ReviewWidget
+from napari_semimultipose.widgets.suggest import SuggestWidget
 
 from .conftest import process_events
 
@@ -168,6 +172,77 @@ def test_the_second_window_is_told_and_changes_nothing(widget, hand, labels, pro
     widget.save()
     assert "read-only" in widget.message.text()
     assert read_poses(labels).n_instances == 1
+
+
+def test_reviewing_read_only_labels_says_so_and_changes_nothing(
+    widget, hand, labels, processes, open_widget, qtbot
+):
+    more = read_poses(labels)
+    apart = np.array([[ANIMAL, [(20.0, 70.0), (40.0, 70.0), (119.0, 70.0)]]] * 25)
+    apart[:-1, 1, 2, 0] = 60  # one tail is far away
+    many = Poses(
+        SKELETON,
+        apart[[0, 1, 2, -1]],
+        np.arange(4),
+        track=np.tile([0, 1], (4, 1)),
+        videos=more.videos,
+    )
+    write_poses(many, labels)
+    processes(OTHER_WINDOW, labels)
+    widget.open_labels(labels)
+    review = open_widget(ReviewWidget)
+    process_events()
+    before = poses_from_layer(widget.document.points)
+    store = widget.document.store
+    review.form.animals.setValue(3)
+    press(qtbot, review.form.find_button)
+    qtbot.waitUntil(lambda: not review.runner.running, timeout=20_000)
+    assert review.form.table.model.problems
+    assert review.form.read_only.isVisible()
+    assert review.form.read_only.text().startswith(
+        "These labels are read-only: labels.slp is open in another window on this computer"
+    )
+    for part in (review.form.repair_button, review.form.undo_button, review.form.identities):
+        assert not part.isEnabled()
+    assert review.form.fine_button.isEnabled()
+    assert review.layers.store is store
+    for command in ("repair", "swap", "split", "delete", "undo", "redo"):
+        review.form.identities.choose(0, 1)
+        review.form.message.say("")
+        review.run(command)
+        assert "read-only" in review.form.message.text(), command
+    assert not any(map(review.form.table.model.state, range(len(review.form.table.model.problems))))
+    after = poses_from_layer(widget.document.points)
+    np.testing.assert_array_equal(after.xy, before.xy)
+    np.testing.assert_array_equal(after.track, before.track)
+    review.mark_fine()  # that is no change of the labels
+    assert FINE in map(review.form.table.model.state, range(len(review.form.table.model.problems)))
+
+
+def test_predictions_are_not_taken_into_read_only_labels(
+    widget, labels, processes, open_widget, viewer, hand
+):
+    processes(OTHER_WINDOW, labels)
+    widget.open_labels(labels)
+    image = viewer.layers["clip"]
+    guess = Poses(
+        SKELETON, np.array([[OTHER]]), [2], source=np.array([[Source.PREDICTED]]),
+        videos=read_poses(labels).videos,
+    )  # fmt: skip
+    PredictionLayers(viewer, guess, image=image)
+    viewer.layers.selection.active = widget.document.points
+    viewer.dims.set_point(0, 2)
+    suggest = open_widget(SuggestWidget)
+    before = len(viewer.layers)
+    suggest.accept_button.click()
+    process_events()
+    assert "read-only" in suggest.message.text()
+    assert count(widget) == 1
+    widget.document.run("accept_predictions")
+    process_events()
+    assert "read-only" in widget.message.text()
+    assert count(widget) == 1
+    assert len(viewer.layers) == before  # and no second labels layer is begun
 
 
 def test_a_copy_can_be_saved_and_edited(widget, hand, labels, processes, tmp_path):

@@ -34,6 +34,7 @@ FLOORS = {
     "crossfit": 4.5,
     "plausibility": 4.5,
     "reports": 4.7,
+    "second_look": 4.5,
     "smoothing": 4,
     "api": 5,
     "demo": 6,

@@ -38,7 +38,7 @@ def suggest(
         str | None,
         typer.Option(
             help="even: evenly spaced; diverse: of different looks; uncertain: where predictions are "
-            "doubtful. By default uncertain with --predictions, diverse without."
+            "doubtful. By default uncertain with --predictions or --model, diverse without."
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Number of frames.")] = 20,
@@ -60,9 +60,10 @@ def suggest(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="MODEL",
-            help="Model that predicted: poses unlike its labels, and views that disagree, are doubtful. By "
-            "default the --labels say it, where there are enough.",
+            metavar="FOLDER",
+            help="Model folder: frames on which it differs from itself, when it sees them mirrored or turned, "
+            "and poses unlike its labels count as doubtful. Without --predictions it makes them, on some of "
+            "the frames.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering (diverse).")] = 0,

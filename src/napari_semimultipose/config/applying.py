@@ -69,6 +69,18 @@ class ReviewConfig(Settings):
         title="Unusual shape",
         description="A pose is unusual when a part is so many times as long as it usually gets",
     )
+    pose: Annotated[float, Field(ge=1)] = Field(
+        1.5,
+        title="Pose outside the labels",
+        description="A pose is a problem when it is so many times as far from the labelled ones as these "
+        "are from each other; looked at where there are 20 labelled animals",
+    )
+    place: Annotated[float, Field(ge=0)] = Field(
+        1.0,
+        title="Place outside the labels",
+        description="An animal is a problem when it lies so many body lengths outside of the part of the "
+        "picture in which animals were labelled; looked at where there are 20 of them in this recording",
+    )
     merge_frames: Annotated[int, Field(ge=0)] = Field(
         10,
         title="One problem within",

@@ -90,9 +90,10 @@ def with_empty_frames(poses: Poses) -> Poses:
         value = getattr(poses, name)
         wide[name] = np.zeros((len(every), *value.shape[1:]), value.dtype)
         wide[name][index] = value
-    return replace(
-        poses, xy=xy, frame=every, video=np.zeros(len(every), np.int64), spread=None, **wide
-    )
+    if poses.spread is not None:
+        wide["spread"] = np.full_like(xy, np.nan)
+        wide["spread"][index] = poses.spread
+    return replace(poses, xy=xy, frame=every, video=np.zeros(len(every), np.int64), **wide)
 
 
 def usual_step(poses: Poses) -> int:
@@ -124,6 +125,7 @@ def same_keypoints(first: Poses, other: Poses) -> Poses:
         xy=other.xy[:, :, order],
         score=other.score[:, :, order],
         visible=other.visible[:, :, order],
+        spread=None if other.spread is None else other.spread[:, :, order],
     )
 
 

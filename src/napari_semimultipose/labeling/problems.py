@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.config import ReviewConfig
+from napari_semimultipose.labeling.labelled_range import LabelledPlaces, LabelledPoses
 from napari_semimultipose.labeling.shapes import ENOUGH_POSES, UsualShape, part_name, parts_of
 from napari_semimultipose.labeling.sights import Sights, Steps
 from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses
@@ -31,6 +32,8 @@ class Kind(StrEnum):
     SURPLUS = "surplus"
     CONFIDENCE = "low confidence"
     SHAPE = "shape"
+    POSE = "new pose"
+    PLACE = "new place"
     SIDES = "left/right"
     DUPLICATE = "duplicate"
     MODEL = "other position"
@@ -55,7 +58,8 @@ class Problem:
     value : float
         The figure that is out of its limit: for a swap, the way after the exchange as a share of
         the way before; for a jump, px a frame; for a number of animals, that number; for low
-        confidence, a share of the usual one; for a shape, times the usual length.
+        confidence, a share of the usual one; for a shape, times the usual length; for a pose outside
+        the labels, times the usual distance; for a place outside of them, px.
     severity : float
         How many times the limit is exceeded; larger is worse.
     text : str
@@ -87,6 +91,7 @@ def find_problems(
     *,
     video: int = 0,
     usual: Poses | None = None,
+    places: FloatArray | None = None,
 ) -> list[Problem]:
     """List likely mistakes in the poses of one video, by their first frame.
 
@@ -97,8 +102,11 @@ def find_problems(
     config : ReviewConfig, optional
     video : int
     usual : Poses, optional
-        Poses whose shapes are right, such as labels, of the same keypoints. Without them, or where
-        they are few, the poses themselves say what is usual.
+        Poses whose shapes are right, such as labels, of the same keypoints, in the order of time. Without
+        them, or where they are few, the poses themselves say what is usual, and none is outside of the
+        labels.
+    places : array [M, 2], optional
+        Where in this recording animals were labelled: their centres (x, y) in px.
 
     Returns
     -------
@@ -117,6 +125,8 @@ def find_problems(
         *_counts(sights, config),
         *_confidence(sights, config),
         *_shapes(sights, config, usual),
+        *_poses(sights, config, usual),
+        *_places(sights, config, places),
     ]
     order = list(Kind)
     return sorted(found, key=lambda p: (p.first, order.index(p.kind), p.slots))
@@ -319,6 +329,35 @@ def _shapes(sights: Sights, config: ReviewConfig, usual: Poses | None) -> list[P
         )
 
     return _merged(sights, Kind.SHAPE, value, value / config.shape, config, text)
+
+
+def _poses(sights: Sights, config: ReviewConfig, usual: Poses | None) -> list[Problem]:
+    """Poses that are unlike all labelled ones."""
+    size = sights.length_px or 1.0
+    known = None if usual is None else LabelledPoses.of(usual.xy[usual.present], size)
+    if known is None or not len(sights.xy):
+        return []
+    times, keypoint = known.times(sights.xy)
+
+    def text(i: int) -> str:
+        name = sights.skeleton.keypoints[keypoint[i]]
+        return f"unlike the labelled poses ({times[i]:.1f} times the usual distance), most of all {name}"
+
+    return _merged(sights, Kind.POSE, times, times / config.pose, config, text)
+
+
+def _places(sights: Sights, config: ReviewConfig, places: FloatArray | None) -> list[Problem]:
+    """Animals in a part of the picture where none was labelled."""
+    known = None if places is None else LabelledPlaces.of(places)
+    if known is None or not len(sights.xy):
+        return []
+    beyond = known.beyond_px(sights.center)
+    limit = max(config.place * sights.length_px, 1.0)
+
+    def text(i: int) -> str:
+        return f"{beyond[i]:.0f} px outside of where animals were labelled"
+
+    return _merged(sights, Kind.PLACE, beyond, beyond / limit, config, text)
 
 
 def _quantiles(values: FloatArray, quantile: float) -> FloatArray:

@@ -28,7 +28,9 @@ from napari_semimultipose.labeling.appearance import (
     grid_of,
     squared_distances,
 )
-from napari_semimultipose.labeling.doubt import Judge, Measure, all_doubt, measures_of
+from napari_semimultipose.labeling.doubt import all_doubt, measures_of
+from napari_semimultipose.labeling.measure import Measure
+from napari_semimultipose.labeling.residuals import Judge
 from napari_semimultipose.labeling.spread import fill_gaps, spread, time_bins
 from napari_semimultipose.poses import IntArray, Poses, Source
 
@@ -68,11 +70,11 @@ class Suggestion:
     kind : str
         What speaks for it: ``gap`` (evenly spaced), ``look`` (diverse), or the doubt that weighs most:
         ``animal score``, ``keypoint score``, ``count``, ``jump``, ``shape``, ``pose``, ``views``,
-        ``disagreement``.
+        ``spread``, ``disagreement``, ``turned``.
     value : float
         What the reason is about: frames to the nearest labelled or suggested one (gap); share of the
         frames that look alike (look); a score; a number of animals too many or too few (count); px
-        (jump, pose, views, disagreement); deviations (shape). NaN where nothing could be measured.
+        (jump, pose, views, spread, disagreement, turned); deviations (shape). NaN where nothing could be measured.
     reason : str
         The same in words.
     doubt : float or None
@@ -111,6 +113,7 @@ def suggest_frames(
     predictions: Sequence[Poses] = (),
     labels: Sequence[Poses] = (),
     judge: Judge | None = None,
+    copies: Sequence[Poses] = (),
     seed: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Work:
@@ -132,6 +135,8 @@ def suggest_frames(
     judge : callable, optional
         Measures predictions against what labels allow: a generator of the share that is done, which
         returns metrics (see `metrics`).
+    copies : sequence of Poses
+        For ``uncertain``: what the model finds on mirrored or turned copies of some of the frames.
     seed : int
         Of the clustering for ``diverse``; equal seeds give equal suggestions.
     should_stop : callable
@@ -170,7 +175,8 @@ def suggest_frames(
     human = [p.keep(p.source == Source.HUMAN) for p in labels]
     fitting = [same_keypoints(first, p) for p in human if set(p.skeleton.keypoints) == names]
     usual = max(fitting, key=lambda p: p.n_instances, default=None)
-    work = suggest_uncertain(first, count, known, others, usual, frames, judge, should_stop)
+    seen = [same_keypoints(first, copy) for copy in copies]
+    work = suggest_uncertain(first, count, known, others, usual, frames, judge, seen, should_stop)
     return (yield from work)
 
 
@@ -179,7 +185,7 @@ def suggest_frames(
 
 def suggest_even(frames: Frames, count: int, labelled: Collection[int] = ()) -> list[Suggestion]:
     """Frames in the largest gaps between labelled ones, evenly spaced; see `suggest_frames`."""
-    return _even(_available(frames), count, labelled)
+    return _even(available_frames(frames), count, labelled)
 
 
 def _even(
@@ -221,7 +227,7 @@ def suggest_diverse(
 
     The recording is streamed: memory does not depend on its length.
     """
-    available = _available(frames)
+    available = available_frames(frames)
     step = max(1, -(-len(available) // MOST_READ))
     grid = grid_of(*frames.shape[1:3])
     known = sorted(f for f in labelled if 0 <= f < len(frames))
@@ -286,6 +292,7 @@ def suggest_uncertain(
     labels: Poses | None = None,
     frames: Frames | None = None,
     judge: Judge | None = None,
+    copies: Sequence[Poses] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Work:
     """Frames on which predictions are doubtful, spread over time and over looks; see `suggest_frames`.
@@ -300,8 +307,10 @@ def suggest_uncertain(
         Pictures, to choose frames that look different.
     judge : callable, optional
         See `suggest_frames`.
+    copies : sequence of Poses
+        What the model finds on mirrored or turned copies of some frames.
     """
-    work = measures_of(predictions, others, labels, judge)
+    work = measures_of(predictions, others, labels, judge, copies)
     while True:
         try:
             share = next(work)
@@ -355,7 +364,7 @@ def _doubtful(poses: Poses, row: int, measures: Sequence[Measure], doubt: float)
 # ------------------------------------------------------------------- plumbing
 
 
-def _available(frames: Frames) -> range | Sequence[int]:
+def available_frames(frames: Frames) -> range | Sequence[int]:
     """Frames that hold a picture."""
     return range(len(frames)) if frames.stored is None else sorted(frames.stored)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from importlib.metadata import version
 from typing import Any
+
+LATER_S = 0.1
 
 
 def camera_of(viewer: Any) -> Any:
@@ -12,13 +15,98 @@ def camera_of(viewer: Any) -> Any:
     return getattr(viewer, "scene", viewer).camera
 
 
+class Later:
+    """Does something a moment after it was asked for, once for all times it was asked until then.
+
+    What need not be on the screen at once shall not delay what must. Without a window it is done at once.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+    action : callable
+    """
+
+    def __init__(self, viewer: Any, action: Callable[[], None]) -> None:
+        self._action = action
+        self._timer: Any = None
+        self._waiting = False
+        if getattr(viewer, "window", None) is not None:
+            from vispy.app import Timer  # of the event loop that napari runs, whichever it is
+
+            self._timer = Timer(LATER_S, connect=self._on_time, iterations=1)
+
+    def ask(self) -> None:
+        """Ask for the action."""
+        if self._timer is None:
+            self._action()
+        elif not self._waiting:
+            self._waiting = True
+            self._timer.start()
+
+    def forget(self) -> None:
+        """Do not do it any more."""
+        self._waiting = False
+        if self._timer is not None:
+            self._timer.stop()
+
+    def _on_time(self, event: Any = None) -> None:
+        if self._waiting:
+            self.forget()
+            self._action()
+
+
+def without_thumbnail(layer: Any) -> None:
+    """Keep napari from painting the small picture of a layer in the list of layers.
+
+    It does so on every frame, which takes longer than to show the lines themselves.
+    """
+    layer._update_thumbnail = lambda: None
+
+
+def keep_shader(viewer: Any, layer: Any) -> None:
+    """Let vispy draw a Vectors layer with the same program, whatever its lines are.
+
+    A mesh of vispy (up to at least 0.17) is given new functions with each change of its data. They say the
+    same every time, but its shader is built anew for them, which takes longer than to draw it.
+    """
+    with suppress(AttributeError, KeyError, RuntimeError):  # no window, or another version
+        node = viewer.window._qt_viewer.canvas.layer_to_visual[layer].node
+        for name, kind in (
+            ("_ensure_vec4_func", lambda dims: dims),
+            ("_build_color_transform", lambda colors: (colors.ndim, colors.shape[-1])),
+        ):
+            setattr(node, name, _made_once(getattr(node, name), kind))
+
+
+def _made_once(make: Callable[[Any], Any], kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    known: dict[Any, Any] = {}
+
+    def get(given: Any) -> Any:
+        key = kind(given)
+        if key not in known:
+            known[key] = make(given)
+        return known[key]
+
+    return get
+
+
+def shrinks_together() -> bool:
+    """Whether a Points layer with refreshes blocked can get fewer points.
+
+    Before 0.9 napari's index of the points in view pointed behind their end then.
+    """
+    numbers = version("napari").split(".")[:2]
+    return tuple(int(n) for n in numbers if n.isdigit()) >= (0, 9)
+
+
 @contextmanager
-def drawn_once(layer: Any, *, together: bool = True) -> Iterator[None]:
+def drawn_once(layer: Any, *, together: bool = True, slicing: bool = True) -> Iterator[None]:
     """Change several properties of a layer, and let napari draw it once afterwards.
 
     The colours and texts have events of their own: they would draw the points that are there now
     with the indices of those before, which is an IndexError where there were more. Without `together`
-    napari still looks up after each property which part of the layer is in view.
+    napari still looks up after each property which part of the layer is in view. With `slicing` False
+    that is not done at all: for what does not show in the picture.
     """
     with ExitStack() as stack:
         stack.enter_context(layer.events.blocker_all())
@@ -30,7 +118,8 @@ def drawn_once(layer: Any, *, together: bool = True) -> Iterator[None]:
         if together:
             stack.enter_context(getattr(layer, "_block_refresh", nullcontext)())
         yield
-    layer.refresh(thumbnail=False, extent=False)
+    if slicing:
+        layer.refresh(thumbnail=False, extent=False)
 
 
 def focus_canvas(viewer: Any) -> None:

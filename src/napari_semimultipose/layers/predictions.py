@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_semimultipose.layers.canvas import Later, without_thumbnail
 from napari_semimultipose.layers.geometry import geometry_of
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.style import ColorBy
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from napari.layers import Image, Points, Tracks, Vectors
 
-TRACK_VERTICES = 8000
+TRACK_VERTICES = 4000
 """napari looks at every vertex of all paths in every frame: longer recordings show paths near by."""
 
 
@@ -89,6 +90,7 @@ class PredictionLayers:
         self.tracks: Tracks | None = None
         self._wanted = True
         self._span: range | None = None
+        self._later = Later(viewer, self._move_tracks)
         viewer.layers.events.removed.connect(self._on_removed)
         self._closed = False
         self._known[self.view.points] = ref(self)
@@ -160,6 +162,7 @@ class PredictionLayers:
             **tracks_look(features, self.view.style),
             **geometry_of(self.view.image),
         )
+        without_thumbnail(self.tracks)
         below = self.vectors if self.vectors is not None else self.points
         self.viewer.layers.insert(self.viewer.layers.index(below), self.tracks)
         self.viewer.layers.selection.active = active
@@ -180,11 +183,11 @@ class PredictionLayers:
 
     def _on_frame(self, frame: int) -> None:
         if self._span is not None and frame not in self._span:
-            self._move_tracks()
+            self._later.ask()
 
     def _move_tracks(self) -> None:
         """Show the paths near the current frame, unless the user has removed their layer."""
-        if not self._wanted:
+        if self._closed or not self._wanted:
             return
         data, features = self._near(self.view.frame)
         if not len(data):  # napari cannot hold nothing
@@ -208,7 +211,7 @@ class PredictionLayers:
             middle = self._span[len(self._span) // 2]
             if not (np.abs(near - middle) <= radius).any():
                 return
-        self._move_tracks()
+        self._later.ask()
 
     def close(self) -> None:
         """Take all three layers out of the viewer."""
@@ -216,6 +219,7 @@ class PredictionLayers:
 
     def _on_view_closed(self) -> None:
         self._closed = True
+        self._later.forget()
         self.store.listeners.remove(self._on_store)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self._remove_tracks()

@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_semimultipose.layers import edits
-from napari_semimultipose.layers.canvas import drawn_once, make_gl_current
+from napari_semimultipose.layers.canvas import (
+    Later,
+    drawn_once,
+    keep_shader,
+    make_gl_current,
+    shrinks_together,
+    without_thumbnail,
+)
 from napari_semimultipose.layers.geometry import geometry_of, image_shape
 from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo, PointTable
 from napari_semimultipose.layers.store import Change, PoseStore
@@ -114,6 +121,8 @@ class PoseView:
         self._poses: Poses = store.take([])
         self._rows: IntArray = np.zeros(0, np.int64)
         self._span = range(0)
+        self._table: PointTable | None = None
+        self._later = Later(viewer, self._show_features)
         self.points: Points = points if points is not None else self._make_points(name)
         self.points.metadata[METADATA_KEY] = self._info()
         self._views[self.points] = ref(self)
@@ -157,8 +166,10 @@ class PoseView:
             **geometry,
             **self._style.vectors_kwargs(),
         )
+        without_thumbnail(layer)
         # Under the points, and the points stay the layer that gets clicks and keys.
         self.viewer.layers.insert(self.viewer.layers.index(self.points), layer)
+        keep_shader(self.viewer, layer)
         self.viewer.layers.selection.active = self.points
         return layer
 
@@ -276,18 +287,28 @@ class PoseView:
         self._keys = np.column_stack([self._rows[table.row], table.slot, table.keypoint])
         # napari's index of the points in view would point behind the end of fewer ones.
         fewer = len(table) < len(self.points.data)
-        with self._one_update(self.points, together=not fewer) as points:
+        together = shrinks_together() or not fewer
+        self._table = table
+        with self._one_update(self.points, together=together) as points:
             points.selected_data = set()
             points.data = table.data
-            points.features = table.features(self.store.skeleton)
             if len(table):
                 points.size = self._style.size_px
                 points.symbol = table.symbols()
                 points.face_color = table.colors(self._style, len(self.store.skeleton))
                 points.border_color, points.border_width = self._borders()
-        points.events.features()
+        self._later.ask()
         self._hide_placeholder()
         self._show_vectors()
+
+    def _show_features(self) -> None:
+        """Hand over what the status bar says of a point under the mouse, and napari's table shows."""
+        if self._closed or self._table is None or len(self._table) != len(self.points.data):
+            return
+        features = self._table.features(self.store.skeleton)
+        with self._one_update(self.points, slicing=False) as points:
+            points.features = features
+        points.events.features()
 
     @contextmanager
     def one_refresh(self) -> Iterator[None]:
@@ -380,15 +401,13 @@ class PoseView:
     # ---------------------------------------------------------------- events
 
     @contextmanager
-    def _one_update(self, layer: Shown, together: bool = True) -> Iterator[Shown]:
-        """Change several properties of a layer, and let napari draw it once and not each time.
-
-        Without `together` napari still looks up after each property which part of the layer is in
-        view.
-        """
+    def _one_update(
+        self, layer: Shown, together: bool = True, slicing: bool = True
+    ) -> Iterator[Shown]:
+        """Change several properties of a layer, and let napari draw it once; see `canvas.drawn_once`."""
         before, self._updating = self._updating, True
         try:
-            with drawn_once(layer, together=together):
+            with drawn_once(layer, together=together, slicing=slicing):
                 yield layer
         finally:
             self._updating = before
@@ -446,6 +465,7 @@ class PoseView:
         for listener in list(self.close_listeners):
             listener()
         self._closed = True
+        self._later.forget()
         self._views.pop(self.points, None)
         self.store.listeners.remove(self._on_store)
         self.viewer.dims.events.current_step.disconnect(self._on_step)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
 
 _KEPT = 50
+OPACITY = 0.7
 _WAIT_S = 0.1
 
 
@@ -86,6 +87,8 @@ class HeatLayer(QObject):
         self._kept: dict[int, Computed] = {}
         self._wanted: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._asked: int | None = None
+        self._opacity = OPACITY
+        self._dark = False
         self.runner = EventRunner("heat maps", "Heat maps are being computed.", self)
         self.runner.received.connect(self._on_events)
         viewer.dims.events.current_step.connect(self._on_step)
@@ -152,8 +155,20 @@ class HeatLayer(QObject):
         elif frame != self._asked:
             self._asked = frame
             self._wanted.put(frame)
-            if self.layer is not None:
-                self.layer.visible = False  # what it shows is of another frame
+            self._darken()  # what it shows is of another frame
+
+    def _darken(self) -> None:
+        """Show nothing; napari takes ten times as long to make a layer invisible."""
+        if self.layer is not None and not self._dark:
+            self._dark, self._opacity = True, self.layer.opacity
+            self.layer.opacity = 0
+
+    def _lighten(self) -> None:
+        """Show the layer again, as the user had it."""
+        if self.layer is not None and self._dark:
+            self._dark = False
+            if self.layer.opacity == 0:
+                self.layer.opacity = self._opacity
 
     def _on_events(self, events: list[Any]) -> None:
         for event in events:
@@ -187,7 +202,7 @@ class HeatLayer(QObject):
                 colormap="inferno",
                 blending="additive",
                 contrast_limits=(0, 1),
-                opacity=0.7,
+                opacity=OPACITY,
                 interpolation2d="linear",
                 **look,
             )
@@ -195,10 +210,13 @@ class HeatLayer(QObject):
             layers = self._viewer.layers
             layers.move(layers.index(self.layer), layers.index(self._image) + 1)
             layers.selection.active = active
+            self._dark = False
             return
         self.layer.data = picture
-        self.layer.scale, self.layer.translate = look["scale"], look["translate"]
-        self.layer.visible = True
+        for name, value in look.items():  # each takes as long as the picture
+            if not np.array_equal(getattr(self.layer, name), value):
+                setattr(self.layer, name, value)
+        self._lighten()
 
     def _on_removed(self, event: Any) -> None:
         removed = getattr(event, "value", None)

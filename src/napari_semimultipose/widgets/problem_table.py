@@ -22,6 +22,8 @@ COLORS = {
     Kind.SURPLUS: "#8f9bff",
     Kind.CONFIDENCE: "#e0605f",
     Kind.SHAPE: "#38d16a",
+    Kind.POSE: "#b5d33d",
+    Kind.PLACE: "#e6a0c4",
     Kind.SIDES: "#ff9d5c",
     Kind.DUPLICATE: "#c08cff",
     Kind.MODEL: "#4fd6d0",

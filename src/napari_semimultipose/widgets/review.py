@@ -168,6 +168,19 @@ class ReviewWidget(WorkWidget):
             raise LabelsError("open or predict poses first")
         return self.layers.store, self.layers.view.video
 
+    def _need_writable(self) -> tuple[PoseStore, int]:
+        """Return the table and its video.
+
+        Raises
+        ------
+        LabelsError
+            When there are no poses, or they may not be changed.
+        """
+        store, video = self._need()
+        if store.read_only:  # more to the point than that nothing would change
+            raise LabelsError(store.read_only)
+        return store, video
+
     # ----------------------------------------------------------------- problems
 
     def find(self) -> None:
@@ -267,10 +280,10 @@ class ReviewWidget(WorkWidget):
     def repair(self) -> None:
         """Do what is usually done about the problem."""
         index, problem = self._problem()
-        store, video = self._need()
+        store, video = self._need_writable()
         change = usual_repair(store, problem, self._found.animals, video).make()
-        self._repaired.append((change, problem))
         self._apply(change)
+        self._repaired.append((change, problem))
         self.form.table.model.set_state(index, REPAIRED)
         self._show()
 
@@ -278,7 +291,7 @@ class ReviewWidget(WorkWidget):
 
     def _repair_identity(self, command: str) -> None:
         """Do what a button of the identities says."""
-        store, video = self._need()
+        store, video = self._need_writable()
         changes = IdentityChanges(store, video, self.form.identities, self._here, self._clicked)
         self._apply(getattr(changes, command)())
 
@@ -299,6 +312,7 @@ class ReviewWidget(WorkWidget):
     def _step(self, step: Callable[[History], Step], state: str, word: str) -> None:
         if self.steps is None or self.layers is None:
             return
+        self._need_writable()
         done = step(self.steps)
         place = self.steps.place_of(done, self.layers.view.video, self._here)
         if place is not None and place[1] != self._here:
@@ -396,4 +410,9 @@ class ReviewWidget(WorkWidget):
         if index is not None:
             problem = self.form.table.model.problems[index]
             text = usual_repair(store, problem, self._found.animals, video).text
-        self.form.show_state(busy=self.runner.running, saving=self.saver.running, problem=text)
+        self.form.show_state(
+            busy=self.runner.running,
+            saving=self.saver.running,
+            problem=text,
+            read_only=store.read_only,
+        )

@@ -64,6 +64,7 @@ class ReviewForm(QWidget):
         self.limits = Fold("What counts as a problem", self)
         self.settings = SettingsForm(ReviewConfig, ("animals",), self.limits.content)
         self.status = QLabel("Find problems, or choose animals and repair them.", self)
+        self.read_only = QLabel(self)
         self.table = ProblemTable(self)
         self.usual = QLabel(self)
         self.identities = IdentityPanel(self)
@@ -107,6 +108,10 @@ class ReviewForm(QWidget):
         self.layer_box.setToolTip("Points layer with the poses to review")
         self.status.setWordWrap(True)
         self.usual.setWordWrap(True)
+        self.read_only.setWordWrap(True)
+        self.read_only.setStyleSheet(
+            "QLabel { border-left: 3px solid #d9a441; padding-left: 6px; }"
+        )
         inside = QVBoxLayout(self.limits.content)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addWidget(self.settings)
@@ -131,6 +136,7 @@ class ReviewForm(QWidget):
         layout.addLayout(
             _row((QLabel("Animals", self), 0), (self.animals, 1), (self.find_button, 2))
         )
+        layout.addWidget(self.read_only)
         layout.addWidget(self.limits)
         layout.addWidget(self.check)
         layout.addWidget(self.status)
@@ -197,8 +203,18 @@ class ReviewForm(QWidget):
             button.setToolTip(f"{word}{': ' + name if name else ''} [{key_of(command)}]")
         self.save_button.setText("Save as… *" if unsaved else "Save as…")
 
-    def show_state(self, *, busy: bool, saving: bool, problem: str) -> None:
-        """Show what can be done now; `problem` says what is usually done about the current one."""
+    def show_state(self, *, busy: bool, saving: bool, problem: str, read_only: str = "") -> None:
+        """Show what can be done now.
+
+        Parameters
+        ----------
+        busy, saving : bool
+            Whether problems are being looked for, and poses saved.
+        problem : str
+            What is usually done about the current problem; "" when there is none.
+        read_only : str
+            Why the poses cannot be changed; "" when they can.
+        """
         there = self.layer_box.layer() is not None
         any_problem = bool(self.table.model.problems)
         self.find_button.setEnabled(there and not busy)
@@ -208,8 +224,13 @@ class ReviewForm(QWidget):
         self.report_button.setEnabled(there)
         for button in (self.previous_button, self.next_button):
             button.setEnabled(any_problem)
-        for button in (self.fine_button, self.repair_button):
-            button.setEnabled(bool(problem))
+        self.fine_button.setEnabled(bool(problem))
+        self.repair_button.setEnabled(bool(problem) and not read_only)
+        self.read_only.setText(f"{read_only[:1].upper()}{read_only[1:]}")
+        self.read_only.setVisible(bool(read_only))
+        if read_only:
+            for part in (self.identities, self.undo_button, self.redo_button):
+                part.setEnabled(False)
         self.usual.setText(f"Repair: {problem}" if problem else "")
         self.usual.setVisible(bool(problem))
 

@@ -13,7 +13,8 @@ from napari_semimultipose.crossfit import cross_fitted
 from napari_semimultipose.labeling.label_check import check_labels
 from napari_semimultipose.labeling.problems import Problem, find_problems
 from napari_semimultipose.layers.store import PoseStore
-from napari_semimultipose.poses import Poses, Source
+from napari_semimultipose.matching import pose_centers
+from napari_semimultipose.poses import FloatArray, Poses, Source, Video
 from napari_semimultipose.widgets.preload import import_quietly
 
 if TYPE_CHECKING:
@@ -109,9 +110,28 @@ def finding_events(
     Found
     """
     poses = store.take(np.arange(len(store)))
-    usual = labelled([poses, *(x if isinstance(x, Poses) else x.snapshot() for x in others)])
-    problems = find_problems(poses, config, video=video, usual=usual)
+    parts = [poses, *(x if isinstance(x, Poses) else x.snapshot() for x in others)]
+    usual = labelled(parts)
+    places = labelled_places(parts, poses.videos[video])
+    problems = find_problems(poses, config, video=video, usual=usual, places=places)
     yield Found(problems, config, usual.n_instances)
+
+
+def labelled_places(parts: Sequence[Poses], video: Video) -> FloatArray:
+    """Return the centres [M, 2] in px of the animals that a person labelled in one recording.
+
+    A recording is the same where its file or its images are.
+    """
+    centers = [np.zeros((0, 2))]
+    for poses in parts:
+        same = [
+            i
+            for i, v in enumerate(poses.videos)
+            if (v.path, v.images) == (video.path, video.images)
+        ]
+        human = poses.present & (poses.source == Source.HUMAN)
+        centers.append(pose_centers(poses.xy[human & np.isin(poses.video, same)[:, None]]))
+    return np.concatenate(centers)
 
 
 def labelled(parts: Sequence[Poses]) -> Poses:

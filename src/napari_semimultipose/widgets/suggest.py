@@ -22,7 +22,7 @@ from typing_extensions import override
 from napari_semimultipose.errors import ConfigError, LabelsError, SemiMultiPoseError
 from napari_semimultipose.labeling.suggest import Progress, Suggestion
 from napari_semimultipose.training.events import Failed
-from napari_semimultipose.widgets.choosers import LayerBox, Message, plain_viewer
+from napari_semimultipose.widgets.choosers import LayerBox, Message, PathField, plain_viewer
 from napari_semimultipose.widgets.document import LabelsDocument, document_of
 from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.keys import key_of
@@ -75,6 +75,9 @@ class SuggestWidget(WorkWidget):
         self.images = LayerBox(viewer, is_frames, "open a video or images first", self)
         self.way = QComboBox(self)
         self.predictions = PredictionList(viewer, self)
+        self.model = PathField(
+            "folder", "Model folder", placeholder="none: compare no turned copies", parent=self
+        )
         self.count = QSpinBox(self)
         self.start_button = QPushButton("Suggest", self)
         self.stop_button = QPushButton("Stop", self)
@@ -104,6 +107,7 @@ class SuggestWidget(WorkWidget):
         for box in (self.way, self.count):
             keep_wheel_for_scrolling(box)
         self._predictions_label = QLabel("Predictions", self)
+        self._model_label = QLabel("Model", self)
         grid = QGridLayout()
         grid.setSpacing(4)
         grid.setColumnStretch(1, 1)
@@ -115,6 +119,12 @@ class SuggestWidget(WorkWidget):
                 self.predictions,
                 "Layers with predictions on this recording. Of several models the disagreement counts "
                 "as well; the first one is judged.",
+            ),
+            (
+                self._model_label,
+                self.model,
+                "Folder of a model that looks at some frames mirrored and turned as well: where it then "
+                "finds something else, it guesses. Takes time; without predictions it makes them.",
             ),
             (QLabel("Number", self), self.count, "How many frames to suggest"),
         )
@@ -221,10 +231,11 @@ class SuggestWidget(WorkWidget):
             raise ConfigError("open a recording first: drop a video or images on the viewer")
         by = self.way.currentData()
         predictions = self.predictions.chosen() if by == "uncertain" else []
-        if by == "uncertain" and not predictions:
+        model = self.model.path() if by == "uncertain" else None
+        if by == "uncertain" and not predictions and model is None:
             raise ConfigError(
                 "there are no predictions on this recording: make some with Plugins > SemiMultiPose > "
-                "Predict, or open them, and tick their layer above"
+                "Predict, or open them, and tick their layer above; or choose a model"
             )
         poses = {layer: poses_of(layer) for layer in pose_layers(self._viewer, image)}
         return SuggestionJob(
@@ -233,6 +244,7 @@ class SuggestWidget(WorkWidget):
             self.count.value(),
             [poses[layer] for layer in predictions],
             list(poses.values()),
+            model=model,
         )
 
     def stop(self) -> None:
@@ -384,9 +396,9 @@ class SuggestWidget(WorkWidget):
     def _show(self) -> None:
         running = self.runner.running
         uncertain = self.way.currentData() == "uncertain"
-        for widget in (self.predictions, self._predictions_label):
+        for widget in (self.predictions, self._predictions_label, self.model, self._model_label):
             widget.setVisible(uncertain)
-        for widget in (self.images, self.way, self.predictions, self.count):
+        for widget in (self.images, self.way, self.predictions, self.model, self.count):
             widget.setEnabled(not running)
         self.start_button.setEnabled(not running and self.images.layer() is not None)
         self.stop_button.setEnabled(running and not self.runner.stopping)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from napari_semimultipose.labeling.suggest import (
 )
 from napari_semimultipose.plausibility import judge_of
 from napari_semimultipose.poses import Poses, Source
+from napari_semimultipose.second_look import suggest_with_model
 from napari_semimultipose.widgets.preload import import_quietly
 
 ShouldStop = Callable[[], bool]
@@ -26,7 +28,10 @@ THUMBNAIL_PX = (112, 84)
 
 @dataclass(frozen=True)
 class SuggestionJob:
-    """Everything that a search for frames needs; see `labeling.suggest.suggest_frames`."""
+    """Everything that a search for frames needs; see `labeling.suggest.suggest_frames`.
+
+    With a `model`, `second_look.suggest_with_model` is asked, and its labels say which poses are usual.
+    """
 
     frames: Frames
     by: Criterion
@@ -34,6 +39,7 @@ class SuggestionJob:
     predictions: Sequence[Poses] = ()
     labels: Sequence[Poses] = ()
     seed: int = 0
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -60,18 +66,32 @@ def suggestion_events(
     Raises
     ------
     SemiMultiPoseError
-        When predictions do not belong to the recording, or frames cannot be read.
+        When predictions do not belong to the recording, or frames or the model cannot be read.
     """
     human = any(((poses.source == Source.HUMAN) & poses.present).any() for poses in job.labels)
     if job.by == "uncertain" and human:
         import_quietly("napari_semimultipose.training.subspaces")
+    judge = judge_of(job.labels, job.model)
+    if job.model is not None:
+        import_quietly("napari_semimultipose.inference.copies")
+        found = yield from suggest_with_model(
+            job.model,
+            job.frames,
+            job.count,
+            predictions=job.predictions,
+            labels=job.labels,
+            judge=judge,
+            should_stop=should_stop,
+        )
+        yield Suggested(tuple(found), should_stop())
+        return
     found = yield from suggest_frames(
         job.frames,
         job.by,
         job.count,
         predictions=job.predictions,
         labels=job.labels,
-        judge=judge_of(job.labels),
+        judge=judge,
         seed=job.seed,
         should_stop=should_stop,
     )

@@ -10,6 +10,7 @@ import pytest
 from napari_semimultipose.config import ReviewConfig
 from napari_semimultipose.io.sample import SyntheticRecording
 from napari_semimultipose.labeling.problems import Kind, Problem, find_problems
+from napari_semimultipose.matching import pose_centers
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 FRAMES = 300
@@ -182,3 +183,59 @@ def test_without_identities_numbers_and_confidence_are_still_looked_at(truth):
     poses = replace(truth, track=np.full(truth.track.shape, -1), instance_score=grade)
     found = find_problems(swapped(poses, 100), ReviewConfig(animals=2))
     assert set(kinds(found)) == {Kind.SURPLUS, Kind.CONFIDENCE}
+
+
+def bent(rng, angle, n=1):
+    """Animals of four keypoints on a line, bent by an angle in the middle, anywhere in the picture."""
+    angle = np.broadcast_to(angle, n)
+    xy = np.zeros((n, 4, 2))
+    xy[:, 0, 0], xy[:, 1, 0] = -40, -20
+    xy[:, 2] = 0
+    xy[:, 3] = 20 * np.stack([np.cos(angle), np.sin(angle)], -1)
+    turn = rng.uniform(0, 2 * np.pi, n)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    xy = np.einsum("ijn,nkj->nki", matrix, xy) + rng.uniform(50, 350, (n, 1, 2))
+    return xy + rng.normal(0, 0.3, xy.shape)
+
+
+LINE = Skeleton(("a", "b", "c", "d"), edges=((0, 1), (1, 2), (2, 3)))
+
+
+def test_poses_that_were_never_labelled_are_found():
+    rng = np.random.default_rng(0)
+    labels = Poses(LINE, bent(rng, rng.uniform(-0.6, 0.6, 80), 80)[:, None], np.arange(80))
+    xy = bent(rng, rng.uniform(-0.5, 0.5, 60), 60)
+    xy[30:33] = bent(rng, 2.2, 3)  # no part is longer or shorter than usual
+    xy[45] = bent(rng, 0.2)
+    xy[45, 0] = np.nan  # a missing keypoint is no new pose
+    predicted = Poses(LINE, xy[:, None], np.arange(60), source=np.full((60, 1), Source.PREDICTED))
+    found = [p for p in find_problems(predicted, usual=labels) if p.kind is not Kind.JUMP]
+    assert [(p.kind, p.first, p.last) for p in found] == [(Kind.POSE, 30, 32)]
+    assert found[0].text.startswith("unlike the labelled poses (")
+    assert found[0].text.endswith("most of all d")
+    assert found[0].value == pytest.approx(1.5 * found[0].severity)
+    few = labels.select(np.arange(10))
+    assert Kind.POSE not in kinds(find_problems(predicted, usual=few))
+    loose = ReviewConfig(pose=50)
+    assert Kind.POSE not in kinds(find_problems(predicted, loose, usual=labels))
+
+
+def test_animals_where_none_was_labelled_are_found(truth):
+    places = pose_centers(truth.xy[truth.present])
+    xy = truth.xy.copy()
+    slot = slot_of(truth, 70, 0)
+    corner = places.max(0)
+    xy[70, slot] += corner + 1.5 * truth.animal_size_px - xy[70, slot].mean(0)
+    found = find_problems(replace(truth, xy=xy), places=places)
+    problem = only(found, Kind.PLACE)
+    assert (problem.first, problem.last) == (70, 70)
+    assert problem.text.endswith("px outside of where animals were labelled")
+    assert problem.value > truth.animal_size_px
+    assert Kind.PLACE not in kinds(find_problems(replace(truth, xy=xy), places=places[:10]))
+    far = ReviewConfig(place=9)
+    assert Kind.PLACE not in kinds(find_problems(replace(truth, xy=xy), far, places=places))
+
+
+def test_labels_on_a_line_say_nothing_about_places(truth):
+    line = np.column_stack([np.arange(30.0), np.arange(30.0)])
+    assert find_problems(truth, places=line) == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from napari_semimultipose.errors import ConfigError, LabelsError
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.labeling.alignment import same_keypoints
 from napari_semimultipose.labeling.spread import fill_gaps
 from napari_semimultipose.labeling.suggest import (
     Progress,
@@ -231,6 +232,44 @@ class TestUncertain:
         assert words[120].startswith("the models differ by 50 px (1.")
         assert "on 'right'" in words[120]
         assert words[250].startswith("one model sees 2 animals, another 1")
+
+    def test_disagreement_of_the_members_of_an_ensemble(self) -> None:
+        poses = walk()
+        spread = np.full(poses.xy.shape, 0.5)
+        spread[140, 1, 0] = [9, 12]
+        found = find(blank(400), "uncertain", 1, predictions=[changed(poses, spread=spread)])
+        assert (found[0].frame, found[0].kind) == (140, "spread")
+        assert found[0].value == pytest.approx(15)
+        assert found[0].reason.startswith("'nose' is only known to 15 px (0.")
+
+    def test_the_spread_outlives_frames_without_animals_and_another_order(self) -> None:
+        poses = walk()
+        spread = np.full(poses.xy.shape, 0.5)
+        spread[140, 1, 0] = [9, 12]
+        file = changed(poses, spread=spread).select(np.arange(400) != 222)  # one frame left out
+        found = find(blank(400), "uncertain", 2, predictions=[file])
+        assert {s.frame: s.kind for s in found} == {140: "spread", 222: "count"}
+        order = [3, 2, 1, 0]
+        turned = replace(
+            file,
+            skeleton=Skeleton(tuple(SKELETON.keypoints[i] for i in order)),
+            **{n: getattr(file, n)[:, :, order] for n in ("xy", "score", "visible", "spread")},
+        )
+        np.testing.assert_array_equal(same_keypoints(file, turned).spread, file.spread)
+
+    def test_turned_copies_of_some_frames(self) -> None:
+        poses = walk()
+        some = poses.select(np.arange(0, 400, 7))
+        xy, visible = some.xy.copy(), some.visible.copy()
+        xy[20, 0, 3] += [0, 40]
+        visible[41, 1] = 0
+        copy = changed(some, xy=xy, visible=visible)
+        found = find(blank(400), "uncertain", 2, predictions=[poses], copies=[copy])
+        assert {s.frame: s.kind for s in found} == {140: "turned", 287: "turned"}
+        words = {s.frame: s.reason for s in found}
+        assert words[140].startswith("'tail' moves by 40 px (1.")
+        assert "when the picture is turned" in words[140]
+        assert words[287] == "the model sees 2 animals, and 1 when the picture is turned"
 
     def test_tracks_tell_who_jumped(self) -> None:
         poses = walk()

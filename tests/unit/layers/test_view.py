@@ -5,6 +5,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_semimultipose.layers import edits
+from napari_semimultipose.layers.canvas import Later
 from napari_semimultipose.layers.geometry import geometry_of, image_shape, n_frames
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.store import PoseStore
@@ -283,3 +284,29 @@ def test_several_changes_are_shown_at_once(viewer):
     assert view.points.border_width[chosen] > view.points.border_width[~chosen].max()
     edits.remove_animals(store, [0], [0])
     assert shown(view) == expected(store.snapshot(), 0)
+
+
+def test_without_a_window_nothing_waits():
+    done = []
+    later = Later(ViewerModel(), lambda: done.append(1))
+    later.ask()
+    assert done == [1]
+    later.forget()
+    later.ask()
+    assert done == [1, 1]
+
+
+def test_after_a_jump_napari_shows_the_points_of_the_frame():
+    poses = Poses(
+        Skeleton(("a", "b"), ((0, 1),)),
+        np.arange(3000 * 2 * 2 * 2.0).reshape(3000, 2, 2, 2),
+        np.arange(3000),
+    )
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((3000, 4, 4), np.uint8))
+    view = PoseView(viewer, PoseStore(poses))
+    for frame in (2500, 20, 21, 2999):
+        viewer.dims.set_point(0, frame)
+        shown = view.points._view_data
+        expected = np.sort(poses.xy[frame, ..., 0].ravel())
+        np.testing.assert_array_equal(np.sort(shown[:, 1]), expected)
