@@ -120,6 +120,10 @@ def main() -> None:
             spin(1)
             heart.start()
             predict.start()
+            # Until the first poses: the model is loaded, and the layers are made, while nothing computes.
+            spin(600, until=lambda: predict.progress.value() > 0 or not predict.runner.running)
+            results["before prediction"] = heart.stop()
+            heart.start()
             spin(600, until=lambda: not predict.runner.running)
             results["prediction"] = heart.stop()
             print(predict.status.text(), predict.message.text())

@@ -311,12 +311,17 @@ def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
     labels : sequence of Poses
         Those with the keypoints of the predictions count; of several, the one with the most animals.
     model : path, optional
-        Folder of a model, whose labels count instead.
+        Folder of a model: its labels count instead, if they are there.
     """
 
     def judge(predictions: Poses) -> Work:
         if model is not None:
-            return (yield from Yardstick.of_model(model).measure(predictions))
+            try:
+                own = Yardstick.of_model(model)
+            except (ModelError, LabelsError):
+                own = None  # the labels were not copied along: others may be given
+            if own is not None:
+                return (yield from own.measure(predictions))
         names = set(predictions.skeleton.keypoints)
         human = [p.keep(p.source == Source.HUMAN) for p in labels]
         fitting = [p for p in human if set(p.skeleton.keypoints) == names and p.n_instances]

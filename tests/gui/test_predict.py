@@ -247,6 +247,8 @@ def test_results_arrive_while_it_runs_and_end_as_three_layers(viewer, widget, pl
     qtbot.waitUntil(lambda: "beetles poses" in viewer.layers)
     points = viewer.layers["beetles poses"]
     assert isinstance(points, Points)
+    # What is known of each point comes a moment after the points themselves.
+    qtbot.waitUntil(lambda: "keypoint" in points.features)
     assert points.features["keypoint"].nunique() == 7
     assert widget.runner.running
     assert "of 24 frames, 3 s left" in widget.progress.format()
@@ -254,7 +256,7 @@ def test_results_arrive_while_it_runs_and_end_as_three_layers(viewer, widget, pl
     qtbot.waitUntil(ended(widget))
     qtbot.waitUntil(lambda: kinds(viewer) == ["Image", "Tracks", "Vectors", "Points"])
     assert {"instance", "keypoint", "score", "track"} <= set(points.features.columns)
-    assert set(points.features["track"]) == {0, 1}
+    qtbot.waitUntil(lambda: set(points.features["track"]) == {0, 1})
     assert "Finished: 48 animals on 24 frames" in widget.status.text()
     result = poses_from_layer(points)
     assert result.n_instances == 48
@@ -683,7 +685,7 @@ def test_points_tell_how_plausible_they_are(
     widget.start()
     qtbot.waitUntil(ended(widget), timeout=20_000)
     points = widget._result.layers.points
-    assert {"temporal_norm", "pca_singleview_error"} <= set(points.features)
+    qtbot.waitUntil(lambda: {"temporal_norm", "pca_singleview_error"} <= set(points.features))
     assert np.isfinite(points.features["pca_singleview_error"]).mean() > 0.9
     # There are no views: the colours are white, and the widget says why.
     assert (points.face_color == 1).all()

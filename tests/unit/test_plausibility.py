@@ -283,21 +283,15 @@ def test_frames_whose_poses_are_unlike_the_labels_are_suggested(flock: Poses) ->
     assert "what labels allow" not in without[0].reason
 
 
-def test_frames_whose_views_disagree_are_suggested(tmp_path: Path) -> None:
+def test_frames_whose_views_disagree_are_suggested() -> None:
     rng = np.random.default_rng(10)
-    folder = tmp_path / "model"
-    write_info(
-        folder, ModelInfo(MIRROR, api.Config().with_settings({"model.kind": "heatmap"}), 0.0)
-    )
-    write_poses(Poses(MIRROR, in_space(rng, 9)[:, None], np.arange(9)), folder / "labels.slp")
+    labels = Poses(MIRROR, in_space(rng, 9)[:, None], np.arange(9))
     xy = in_space(rng, 60)[:, None]
     off = np.linalg.svd(CAMERAS.reshape(4, 3))[0][2:, 3]  # what no point in space can do
     xy[33, 0, 6:] += (
         40 * off
     )  # the pose in each view is as usual, and the views do not belong together
     poses = predicted(xy, MIRROR)
-    (found,) = api.suggest(film(60), count=1, predictions=poses, model=folder)
+    (found,) = api.suggest(film(60), count=1, predictions=poses, labels=labels)
     assert (found.frame, found.kind) == (33, "views")
     assert found.reason.startswith("the views disagree by ")
-    with pytest.raises(ConfigError, match="predictions too"):
-        api.suggest(film(60), model=folder)
