@@ -116,7 +116,9 @@ class DataConfig(Settings):
         description="Range of the shorter side in training, px, where `animal_px` is 0",
     )
     crop_px: Annotated[int, Field(ge=32)] = Field(
-        256, title="Crop side", description="Side of a training crop, px"
+        160,
+        title="Crop side",
+        description="Side of a training crop, px: about twice the length of an animal (`animal_px`)",
     )
     batch_labeled: PositiveInt = Field(
         3, title="Labelled batch", description="Labelled crops a step"
