@@ -50,7 +50,10 @@ def measure(
 
     if (model is None) == (labels is None):
         raise ConfigError("give --model or --labels, to say which poses are usual")
-    say: Callable[[str], Any] = lambda text: typer.echo(text, err=True)  # noqa: E731
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
     poses = api.read_poses(prediction)
     for file in measured(poses, out or prediction, model=model, labels=labels, say=say):
         say(str(file))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,19 +227,7 @@ def _draw_errors(axes: Axes, scores: Mapping[str, Any]) -> None:
         missed = entry["points_missed"]
         names.append(f"{name} ({missed} lacking)" if missed else name)
         boxes.append({"whislo": low, "q1": q1, "med": median, "q3": q3, "whishi": high})
-    axes.bxp(
-        boxes,
-        positions=np.arange(len(names)),
-        orientation="horizontal",
-        showfliers=False,
-        patch_artist=True,
-        widths=0.6,
-        boxprops={"facecolor": COLORS[4], "edgecolor": GREY, "alpha": 0.8},
-        medianprops={"color": "black", "linewidth": 1.6},
-        whiskerprops={"color": GREY},
-        capprops={"color": GREY},
-        manage_ticks=False,
-    )
+    draw_boxes(axes, boxes)
     axes.set_yticks(np.arange(len(names)), names, fontsize=8, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     known = [box for box in boxes if np.isfinite(box["q3"])]
@@ -250,6 +238,23 @@ def _draw_errors(axes: Axes, scores: Mapping[str, Any]) -> None:
     axes.set_xlabel("error of matched keypoints, px")
     axes.set_title("Keypoints: median, quartiles, 5-95 %", fontsize=10)
     tidy(axes)
+
+
+def draw_boxes(axes: Axes, boxes: Sequence[Mapping[str, Any]]) -> None:
+    """Draw quartiles and whiskers, the first box at 0; see `Axes.bxp`."""
+    axes.bxp(
+        boxes,
+        positions=np.arange(len(boxes)),
+        orientation="horizontal",
+        showfliers=False,
+        patch_artist=True,
+        widths=0.6,
+        boxprops={"facecolor": COLORS[4], "edgecolor": GREY, "alpha": 0.8},
+        medianprops={"color": "black", "linewidth": 1.6},
+        whiskerprops={"color": GREY},
+        capprops={"color": GREY},
+        manage_ticks=False,
+    )
 
 
 def _draw_reliability(axes: Axes, sure: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semimultipose.evaluation.figures import COLORS, GREY, new_figure, tidy
+from napari_semimultipose.evaluation.figures import COLORS, draw_boxes, new_figure, tidy
 from napari_semimultipose.io.drawing import distinct_colour
 from napari_semimultipose.io.frames import Picture
 from napari_semimultipose.poses import BoolArray, FloatArray, IntArray
@@ -206,19 +206,7 @@ def _draw_confidences(score: Axes, courses: Courses) -> None:
             np.quantile(value, (0.05, 0.25, 0.5, 0.75, 0.95)) if len(value) else np.full(5, np.nan)
         )
         boxes.append({"whislo": low, "q1": q1, "med": median, "q3": q3, "whishi": high})
-    score.bxp(
-        boxes,
-        positions=np.arange(len(names)),
-        orientation="horizontal",
-        showfliers=False,
-        patch_artist=True,
-        widths=0.6,
-        boxprops={"facecolor": COLORS[4], "edgecolor": GREY, "alpha": 0.8},
-        medianprops={"color": "black", "linewidth": 1.6},
-        whiskerprops={"color": GREY},
-        capprops={"color": GREY},
-        manage_ticks=False,
-    )
+    draw_boxes(score, boxes)
     score.set(xlim=(0, 1.02), xlabel="confidence")
     tidy(score)
 
