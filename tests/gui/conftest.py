@@ -22,6 +22,13 @@ def home(tmp_path_factory, monkeypatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _in_process(request, monkeypatch) -> None:
+    """Work is done where tests can change it, and starts at once; not in tests marked `apart`."""
+    if request.node.get_closest_marker("apart") is None:
+        monkeypatch.setenv("SEMIMULTIPOSE_IN_PROCESS", "1")
+
+
 @pytest.fixture
 def viewer(make_napari_viewer) -> napari.Viewer:
     """Return a window of the size of a small laptop."""

@@ -207,7 +207,7 @@ def test_the_frames_to_predict(viewer, widget, play, qtbot):
     choose.range.set_value("current")
     viewer.dims.set_current_step(0, 7)
     widget.start()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     assert actor.jobs[0].frame_range == (7, 8)
     choose.kind.setCurrentIndex(1)
     choose.file.set_path("clip.mp4")
@@ -253,7 +253,7 @@ def test_results_arrive_while_it_runs_and_end_as_three_layers(viewer, widget, pl
     assert widget.runner.running
     assert "of 24 frames, 3 s left" in widget.progress.format()
     hold.set()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     qtbot.waitUntil(lambda: kinds(viewer) == ["Image", "Tracks", "Vectors", "Points"])
     assert {"instance", "keypoint", "score", "track"} <= set(points.features.columns)
     qtbot.waitUntil(lambda: set(points.features["track"]) == {0, 1})
@@ -270,7 +270,7 @@ def test_stop_keeps_what_is_there(viewer, widget, play, qtbot):
     qtbot.waitUntil(lambda: actor.done == 4)
     widget.stop_button.click()
     assert not widget.stop_button.isEnabled()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     assert "Stopped: 8 animals on 4 frames" in widget.status.text()
     assert widget.poses().n_instances == 8
     qtbot.waitUntil(lambda: kinds(viewer) == ["Image", "Tracks", "Vectors", "Points"])
@@ -283,7 +283,7 @@ def test_a_second_click_is_ignored(widget, play, qtbot):
     widget.start()
     qtbot.waitUntil(lambda: actor.done == 4)
     widget.stop()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     assert len(actor.jobs) == 1
 
 
@@ -292,7 +292,7 @@ def test_a_second_result_stands_beside_the_first(viewer, widget, play, qtbot, tm
     for name in ("a.slp", "b.slp"):
         widget.settings.out.set_path(tmp_path / name)
         widget.start()
-        qtbot.waitUntil(ended(widget))
+        qtbot.waitUntil(ended(widget), timeout=30_000)
         qtbot.waitUntil(lambda: f"{viewer.layers[-1].name} tracks" in viewer.layers)
     names = [layer.name for layer in viewer.layers if isinstance(layer, Points)]
     assert len(names) == 2
@@ -315,7 +315,7 @@ def test_an_error_on_the_way_keeps_the_frames_before_it(viewer, widget, play, qt
     play(error_at=12)
     before = len(notification_manager.records)
     widget.start()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     assert "frame 12 cannot be read" in widget.message.text()
     assert [r.message for r in list(notification_manager.records)[before:]] == [
         "frame 12 cannot be read"
@@ -332,7 +332,7 @@ def test_a_runtime_error_in_the_worker_is_shown(widget, qtbot, monkeypatch):
 
     monkeypatch.setattr(predict_module, "prediction_events", explode)
     widget.start()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     assert "CUDA out of memory" in widget.message.text()
     assert widget.status.text() == "Prediction failed."
     assert widget.progress.maximum() > 0
@@ -342,7 +342,7 @@ def test_a_runtime_error_in_the_worker_is_shown(widget, qtbot, monkeypatch):
 def test_nothing_is_left_in_the_viewer_when_not_one_frame_is_read(viewer, widget, play, qtbot):
     play(error_at=0)
     widget.start()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     assert "cannot be read" in widget.message.text()
     assert kinds(viewer) == ["Image"]
 
@@ -357,7 +357,7 @@ def test_the_image_layer_can_be_deleted(viewer, widget, play, qtbot, image):
     qtbot.waitUntil(lambda: "beetles poses" in viewer.layers)
     viewer.layers.remove(image)
     hold.set()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     assert widget.poses().n_instances == 48
     assert "Points" in kinds(viewer)
 
@@ -372,7 +372,7 @@ def test_a_result_layer_that_is_deleted_comes_back_complete(viewer, widget, play
     assert kinds(viewer) == ["Image"]
     viewer.layers.remove(image)
     hold.set()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     assert widget.poses().n_instances == 48
     qtbot.waitUntil(lambda: kinds(viewer) == ["Tracks", "Vectors", "Points"])
 
@@ -382,7 +382,7 @@ def test_a_result_that_is_deleted_afterwards_can_still_be_saved(
 ):
     play()
     widget.start()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     viewer.layers.clear()
     assert widget.poses().n_instances == 48
     widget.save_as(tmp_path / "saved.slp")
@@ -393,7 +393,7 @@ def test_a_result_that_is_deleted_afterwards_can_still_be_saved(
 def test_saving_says_what_the_format_cannot_hold(viewer, widget, play, qtbot, tmp_path):
     play()
     widget.start()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     widget.save_as(tmp_path / "poses.csv")
     qtbot.waitUntil(lambda: not widget.saver.running)
     assert "Saved to" in widget.message.text()
@@ -407,7 +407,7 @@ def test_saving_says_what_the_format_cannot_hold(viewer, widget, play, qtbot, tm
 def test_edits_of_the_result_are_saved(viewer, widget, play, qtbot, tmp_path):
     play()
     widget.start()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     points = viewer.layers["beetles poses"]
     first = points.data[0].copy()
     points.selected_data = {0}
@@ -433,7 +433,7 @@ def test_closing_the_window_stops_the_prediction(viewer, widget, play, qtbot):
 def test_colours_change_at_once(viewer, widget, play, qtbot):
     play()
     widget.start()
-    qtbot.waitUntil(ended(widget))
+    qtbot.waitUntil(ended(widget), timeout=30_000)
     points = viewer.layers["beetles poses"]
     by_animal = len(np.unique(points.face_color, axis=0))
     widget.settings.colors.set_value("keypoint")
@@ -481,7 +481,7 @@ def test_no_layer_is_touched_by_the_worker(
     widget.set_model(model)
     widget.settings.out.set_path(tmp_path / "poses.slp")
     widget.start()
-    qtbot.waitUntil(ended(widget), timeout=60_000)
+    qtbot.waitUntil(ended(widget), timeout=120_000)
     assert widget.message.text().startswith("Saved to")
     assert len(stream["read"]) == FRAMES
     assert widget.poses().n_instances == 48
@@ -633,6 +633,8 @@ def test_a_range_outside_the_recording_is_refused(recording, model, stream):
 # ------------------------------------------------------------- the real thing
 
 
+@pytest.mark.apart
+@pytest.mark.timeout(600)
 def test_a_real_model_predicts_a_layer_in_the_window(
     viewer, widget, recording, qtbot, tmp_path, model
 ):
@@ -651,7 +653,7 @@ def test_a_real_model_predicts_a_layer_in_the_window(
     widget.settings.score.set_value(0.0)
     widget.settings.animals.set_value(2)
     widget.start()
-    qtbot.waitUntil(ended(widget), timeout=120_000)
+    qtbot.waitUntil(ended(widget), timeout=240_000)
     assert "Finished" in widget.status.text()
     poses = read_poses(tmp_path / "poses.slp")
     assert len(poses) == FRAMES

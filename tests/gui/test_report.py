@@ -66,6 +66,7 @@ def idle(button):
     return lambda: not button.runner.running
 
 
+@pytest.mark.apart
 def test_a_report_of_the_result_is_written_and_opened(predict, recording, opened, tmp_path, qtbot):
     button = predict.report_button
     assert not button.isEnabled()
@@ -79,7 +80,7 @@ def test_a_report_of_the_result_is_written_and_opened(predict, recording, opened
     assert predict.stop_button.isEnabled()
     assert not predict.video_button.isEnabled()
     assert predict.progress.format().startswith("report")
-    qtbot.waitUntil(idle(button), timeout=60_000)
+    qtbot.waitUntil(idle(button), timeout=240_000)
     assert opened == [out]
     assert f"Report: {out}" in predict.message.text()
     assert predict.progress.format() == ""
@@ -192,7 +193,7 @@ def test_a_trained_model_is_reported_with_the_frames_of_its_layers(
     button.write(out)
     assert not widget.start_button.isEnabled()
     assert widget.stop_button.isEnabled()
-    qtbot.waitUntil(idle(button), timeout=120_000)
+    qtbot.waitUntil(idle(button), timeout=240_000)
     assert opened == [out], widget.message.text()
     assert f"Report: {out}" in widget.message.text()
     assert widget.start_button.isEnabled()
@@ -216,7 +217,7 @@ def test_poses_that_are_reviewed_are_reported_with_its_limits(
     out = tmp_path / "report.html"
     button.write(out)
     assert button.text() == "Stop"
-    qtbot.waitUntil(idle(button), timeout=120_000)
+    qtbot.waitUntil(idle(button), timeout=240_000)
     assert button.text() == "Report…"
     assert opened == [out]
     assert f"Report: {out}" in widget.form.message.text()

@@ -59,6 +59,7 @@ def with_images(truth: Poses, folder: Path, names: list[str]) -> Poses:
 
 
 @pytest.mark.slow
+@pytest.mark.apart
 @pytest.mark.timeout(1200)
 def test_bees_labelled_in_part_by_clicks_are_learned_and_found(
     bees, viewer, hand, open_widget, qtbot, tmp_path

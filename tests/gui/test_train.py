@@ -565,6 +565,8 @@ def test_the_model_is_handed_to_the_predict_widget(viewer, widget, play, qtbot, 
 # ------------------------------------------------------------- the real thing
 
 
+@pytest.mark.apart
+@pytest.mark.timeout(600)
 def test_a_real_run_leaves_a_model_that_can_go_on(widget, qtbot, tmp_path):
     settings = widget.settings
     settings.unit.set_value("steps")
@@ -573,7 +575,7 @@ def test_a_real_run_leaves_a_model_that_can_go_on(widget, qtbot, tmp_path):
     settings.advanced.form("data").editor("crop_px").set_value(64)
     settings.advanced.form("train").editor("precision").set_value("32")
     widget.start()
-    qtbot.waitUntil(ended(widget), timeout=120_000)
+    qtbot.waitUntil(ended(widget), timeout=240_000)
     assert "learning from" in widget.message.text()  # and no error
     assert "error" not in widget.message.text().lower()
     assert "Finished after 3 steps" in widget.status.text()
@@ -581,17 +583,19 @@ def test_a_real_run_leaves_a_model_that_can_go_on(widget, qtbot, tmp_path):
     assert {"model.safetensors", "resume.pt", "config.yaml"} <= {p.name for p in folder.iterdir()}
     settings.length.set_value(5)
     widget.resume_button.click()
-    qtbot.waitUntil(ended(widget), timeout=120_000)
+    qtbot.waitUntil(ended(widget), timeout=240_000)
     assert "Finished after 5 steps" in widget.status.text()
 
 
+@pytest.mark.apart
+@pytest.mark.timeout(600)
 def test_a_real_run_without_labels_says_what_is_missing(viewer, widget, recording, qtbot):
     viewer.layers.remove("labels")
     empty = recording[1].keep(np.zeros_like(recording[1].present))
     data, attributes, _ = points_layer_data(empty, name="nothing")
     viewer.add_points(data, **attributes)
     widget.start()
-    qtbot.waitUntil(ended(widget), timeout=120_000)
+    qtbot.waitUntil(ended(widget), timeout=240_000)
     assert "no labelled animal" in widget.message.text()
 
 

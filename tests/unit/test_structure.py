@@ -18,6 +18,7 @@ FLOORS = {
     "metrics": 1.5,
     "config": 1,
     "errors": 0,
+    "sides": 1.5,
     "matching": 1.5,  # layers compare poses
     "io": 2,
     "models": 2.5,  # checkpoints are written through io.atomic
@@ -31,6 +32,7 @@ FLOORS = {
     "sources": 3,
     "training": 4,
     "recordings": 4,
+    "background": 4.5,
     "crossfit": 4.5,
     "plausibility": 4.5,
     "reports": 4.7,
@@ -51,6 +53,7 @@ FORBIDDEN = {
     "io": ("torch", *SCREEN),
     "layers": ("torch", "qtpy", "superqt", "magicgui", "pyqtgraph"),
     "matching": SCREEN,
+    "sides": ("torch", *SCREEN),
     "models": SCREEN,
     "data": SCREEN,
     "losses": SCREEN,
@@ -59,6 +62,7 @@ FORBIDDEN = {
     "inference": SCREEN,
     "labeling": ("torch", *SCREEN),
     "training": SCREEN,
+    "background": ("torch", *SCREEN),
     "reports": ("torch", *SCREEN),
     "api": SCREEN,
     "widgets": ("torch",),

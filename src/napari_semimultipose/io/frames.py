@@ -72,6 +72,11 @@ class Frames(ABC):
         self._source = source
         self.opener: Callable[[Any], Frames] | None = None
 
+    @property
+    def source(self) -> Any:
+        """What `open_frames` was called with; None where something else has opened them."""
+        return None if self.opener is None else self._source
+
     @abstractmethod
     def _read(self, i: int) -> Picture:
         """Return picture i, 0 <= i < T, as a new array [h, w, C]."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -301,8 +302,7 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
     ------
     Ready, Chunk, Tracking, Saved, Measuring, Predicted, Failed
     """
-    # The layers of the result need the last two; napari would import them in the main thread.
-    import_quietly("napari_semimultipose.inference.predict", "pandas", "scipy.spatial")
+    import_quietly("napari_semimultipose.inference.predict")
     from napari_semimultipose.inference.members import load_predictor, predict_stream
     from napari_semimultipose.inference.predict import video_of
     from napari_semimultipose.recordings import open_for_prediction
@@ -367,6 +367,18 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
     yield Predicted(poses, reason, metrics, missing)
     if failure is not None:
         yield failure
+
+
+def with_layers_at_hand(events: Iterable[Any]) -> Iterator[Any]:
+    """Pass events on, and meanwhile import what the layers of a result need.
+
+    Otherwise napari would import it in the main thread, with the first layer.
+    """
+    thread = threading.Thread(target=import_quietly, args=("pandas", "scipy.spatial"), daemon=True)
+    thread.start()
+    for event in events:
+        thread.join()
+        yield event
 
 
 def _measured(model: Path, poses: Poses) -> tuple[Metrics, Mapping[str, str]]:

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.errors import ConfigError, SemiMultiPoseError
 from napari_semimultipose.layers.style import METRIC_OF_COLOR
 from napari_semimultipose.poses import Poses
@@ -42,6 +43,7 @@ from napari_semimultipose.widgets.jobs import (
     Tracking,
     prediction_events,
     saving_events,
+    with_layers_at_hand,
 )
 from napari_semimultipose.widgets.layer_frames import beside
 from napari_semimultipose.widgets.prediction_settings import (
@@ -207,7 +209,11 @@ class PredictWidget(WorkWidget):
         self._missing = {}
         self.progress.setRange(0, 0)
         self.status.setText("Loading the model and torch…")
-        self.runner.start(lambda should_stop: prediction_events(job, should_stop))
+        self.runner.start(
+            lambda should_stop: with_layers_at_hand(
+                run_apart(prediction_events, job, should_stop=should_stop)
+            )
+        )
         self._update_buttons()
 
     def _job(self) -> PredictionJob:

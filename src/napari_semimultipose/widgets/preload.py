@@ -16,13 +16,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 _LIBRARIES = ("c10", "torch_cpu", "torch")
 _RTLD_NOW = 2
 _SWITCH_S = 0.001
-_STEP_BACK = 15
 
 _lock = threading.Lock()
 _at_work = 0
@@ -85,19 +84,6 @@ def long_work() -> Iterator[None]:
             if not _at_work:
                 sys.setswitchinterval(_usual_interval_s)
                 gc.unfreeze()
-
-
-def step_back() -> None:
-    """Let the viewer go first when processors are scarce: on Linux, where threads have priorities.
-
-    Holds for the calling thread and all that it starts from now on (those of torch, for example),
-    and cannot be taken back: for threads that end with their work.
-    """
-    if sys.platform.startswith("linux"):
-        with suppress(OSError):
-            thread = threading.get_native_id()
-            nice = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, min(nice + _STEP_BACK, 19))
 
 
 def _keep_triton_out() -> None:

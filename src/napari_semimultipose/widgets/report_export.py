@@ -10,6 +10,7 @@ from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
+from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.config import ReviewConfig
 from napari_semimultipose.errors import SemiMultiPoseError
 from napari_semimultipose.poses import Poses
@@ -91,7 +92,11 @@ class ReportButton(QPushButton):
             if not path.suffix:
                 path = path.with_suffix(".html")
         target = path
-        self.runner.start(lambda stop: reporting_events(source, frames, target, review, stop))
+        self.runner.start(
+            lambda stop: run_apart(
+                reporting_events, source, frames, target, review, should_stop=stop
+            )
+        )
         self.setText("Stop")
         self.progressed.emit(0.0, "")
 

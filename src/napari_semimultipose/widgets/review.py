@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from typing_extensions import override
 
+from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.config import ReviewConfig
 from napari_semimultipose.crossfit import FoldProgress
 from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
@@ -200,7 +201,9 @@ class ReviewWidget(WorkWidget):
         """Look for labels that are likely to be wrong; see `labeling.label_check`."""
         self._need()
         job = self.form.check.job(self.layers)
-        if self.runner.start(lambda should_stop: checking_events(job, should_stop)):
+        if self.runner.start(
+            lambda should_stop: run_apart(checking_events, job, should_stop=should_stop)
+        ):
             self.form.status.setText("Checking the labels…")
             self._show()
 

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 from typing_extensions import override
 
+from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.errors import ConfigError, LabelsError, SemiMultiPoseError
 from napari_semimultipose.labeling.suggest import Progress, Suggestion
 from napari_semimultipose.training.events import Failed
@@ -221,7 +222,9 @@ class SuggestWidget(WorkWidget):
         self.painter.stop()
         self._searched = self.images.layer()
         self.progress.setRange(0, 0)
-        self.runner.start(lambda should_stop: suggestion_events(job, should_stop))
+        self.runner.start(
+            lambda should_stop: run_apart(suggestion_events, job, should_stop=should_stop)
+        )
         self._show()
 
     def _job(self) -> SuggestionJob:

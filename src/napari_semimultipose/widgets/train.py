@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.errors import ConfigError, SemiMultiPoseError
 from napari_semimultipose.training.events import (
     Done,
@@ -204,7 +205,9 @@ class TrainWidget(WorkWidget):
         self.progress.setRange(0, 0)
         self.status.setText("Loading labels, frames and torch…")
         self.tabs.setCurrentIndex(1)
-        self.runner.start(lambda should_stop: training_events(job, should_stop))
+        self.runner.start(
+            lambda should_stop: run_apart(training_events, job, should_stop=should_stop)
+        )
         self._update_buttons()
 
     def _job(self, resume: bool) -> TrainingJob:

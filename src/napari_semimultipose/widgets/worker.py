@@ -13,10 +13,9 @@ import logging
 import queue
 import threading
 import time
-import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from napari.qt.threading import FunctionWorker, create_worker
@@ -25,10 +24,9 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, QThread, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 from typing_extensions import override
 
-from napari_semimultipose.errors import SemiMultiPoseError
-from napari_semimultipose.training.events import Failed
+from napari_semimultipose.background.failures import guarded
 from napari_semimultipose.widgets.docks import join_tabs
-from napari_semimultipose.widgets.preload import long_work, step_back
+from napari_semimultipose.widgets.preload import long_work
 
 ShouldStop = Callable[[], bool]
 EventSource = Callable[[ShouldStop], Iterable[Any]]
@@ -37,21 +35,6 @@ POLL_MS = 50
 BATCH = 500
 
 logger = logging.getLogger(__name__)
-
-
-def guarded(make_events: Callable[[], Iterable[Any]]) -> Iterator[Any]:
-    """Yield the events; an exception becomes a last `Failed` event.
-
-    Errors meant for users give their text, all others their type and, for a report, the traceback.
-    """
-    try:
-        yield from make_events()
-    except SemiMultiPoseError as error:
-        yield Failed(str(error))
-    except Exception as error:
-        logger.exception("the work in the background failed")
-        text = str(error).strip() or "no further information"
-        yield Failed(f"{type(error).__name__}: {text}", traceback.format_exc())
 
 
 class EventRunner(QObject):
@@ -240,26 +223,16 @@ class _Job:
         return out
 
     def __call__(self) -> None:
-        """Drain the generator, in the worker thread.
-
-        In a thread of its own, for which the worker waits: napari's threads are used again, and
-        could not be given back the priority that this one gives up.
-        """
+        """Drain the generator, in the worker thread."""
         try:
-            thread = threading.Thread(target=self._drain, name=self._title)
-            thread.start()
-            thread.join()
+            with long_work(), warnings.catch_warnings():
+                # napari's worker would show each warning of each library as a notification
+                warnings.simplefilter("default")
+                warnings.showwarning = _log_warning  # type: ignore[assignment]
+                for event in guarded(lambda: self._make_events(self.should_stop)):
+                    self.events.put(event)
         finally:
             self.over.set()
-
-    def _drain(self) -> None:
-        step_back()
-        with long_work(), warnings.catch_warnings():
-            # napari's worker would show each warning of each library as a notification
-            warnings.simplefilter("default")
-            warnings.showwarning = _log_warning  # type: ignore[assignment]
-            for event in guarded(lambda: self._make_events(self.should_stop)):
-                self.events.put(event)
 
 
 class _Worker(FunctionWorker):

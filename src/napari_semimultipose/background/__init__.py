@@ -1,0 +1,1 @@
+"""Long work in a process of its own, so that a viewer stays quick and survives whatever happens there."""
