@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -14,6 +15,94 @@ ENOUGH_POSES = 10
 _WIDTH = 0.15  # of the kernel that smooths the density of the sines
 _GRID = np.linspace(-1, 1, 81)
 _PRIOR = 1.0  # examples on either side that nobody has seen: few animals make no certainty
+
+
+_STEPS = 21
+"""Sines for which `PairPrior` holds a value."""
+_NEAREST = 0.02
+"""Share of the labelled animals whose pair may lie nearer together than `PairPrior.apart`, or beyond `reach`."""
+_MOST_APART = 0.15
+
+
+@dataclass(frozen=True)
+class PairPrior:
+    """What labelled animals tell about a mirrored pair.
+
+    Attributes
+    ----------
+    pair : (int, int)
+        Its left and its right keypoint.
+    axis : pair of tuples of int
+        Keypoints whose means are the two ends of a body axis; empty where no axis tells the sides.
+    log_odds : tuple of 21 floats
+        Logarithm of how many more animals have a sine (-1 to 1, see `swapped`) than have the opposite one.
+    apart, reach : float
+        Shares of the animal's size: hardly any labelled pair is nearer together, or farther apart, than this.
+    """
+
+    pair: tuple[int, int]
+    axis: tuple[tuple[int, ...], ...]
+    log_odds: tuple[float, ...]
+    apart: float
+    reach: float
+
+    def sines(self, xy: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Sines [M] of the angles between the axes of poses [M, K, 2] and lines from `left` to `right`."""
+        if not self.axis:
+            return np.zeros(len(xy))
+        p, q = (xy[:, list(end)].mean(1) for end in self.axis)
+        sine = _sine(q - p, right - left)
+        return np.where(np.isfinite(sine), sine, 0.0)
+
+    def odds(self, sine: FloatArray) -> FloatArray:
+        """Log-odds that a pair with this sine is the right way round."""
+        if not self.axis:
+            return np.zeros(len(sine))
+        return np.interp(sine, np.linspace(-1, 1, _STEPS), self.log_odds)
+
+
+def fit_pairs(xy: FloatArray, skeleton: Skeleton, size_px: float) -> tuple[PairPrior, ...]:
+    """Learn from labelled animals how mirrored pairs lie beside the body, and how near together.
+
+    Parameters
+    ----------
+    xy : array [M, K, 2]
+        Poses in px.
+    skeleton : Skeleton
+    size_px : float
+        Size of an animal, of which `PairPrior.apart` is a share.
+
+    Returns
+    -------
+    tuple of PairPrior
+        One for each pair that at least `ENOUGH_POSES` animals have.
+    """
+    ends = _ends(skeleton)
+    points = [xy[:, list(end)].mean(1) for end in ends]
+    axes = list(combinations(range(len(ends)), 2))
+    out = []
+    for left, right in skeleton.symmetry:
+        across = xy[:, right] - xy[:, left]
+        distance = np.hypot(*across.T)
+        distance = distance[np.isfinite(distance)]
+        if len(distance) < ENOUGH_POSES or not size_px > 0:
+            continue
+        near, far = (np.quantile(distance, (_NEAREST, 1 - _NEAREST)) / size_px).tolist()
+        near = min(near, _MOST_APART)
+        sines = _sines(across, points)
+        known = np.isfinite(sines)
+        agreement = np.abs(np.where(known, sines, 0.0).sum(0)) / np.maximum(known.sum(0), 1)
+        agreement[known.sum(0) < ENOUGH_POSES] = -1.0
+        if not len(agreement) or agreement.max() < 0:
+            out.append(PairPrior((left, right), (), (), near, far))
+            continue
+        best = int(agreement.argmax())
+        density = _density(sines[known[:, best], best])
+        odds = np.log(density + _PRIOR) - np.log(density[::-1] + _PRIOR)
+        coarse = np.interp(np.linspace(-1, 1, _STEPS), _GRID, odds)
+        p, q = axes[best]
+        out.append(PairPrior((left, right), (ends[p], ends[q]), tuple(coarse.tolist()), near, far))
+    return tuple(out)
 
 
 def swapped(xy: FloatArray, skeleton: Skeleton) -> FloatArray:
@@ -40,30 +129,39 @@ def swapped(xy: FloatArray, skeleton: Skeleton) -> FloatArray:
         0 (right) to 1 (swapped), 0.5 where nothing tells; NaN where keypoints are missing.
     """
     out = np.full((len(xy), len(skeleton.symmetry)), np.nan)
-    points = _body_points(xy, skeleton)
+    points = [xy[:, list(end)].mean(1) for end in _ends(skeleton)]
     for number, (left, right) in enumerate(skeleton.symmetry):
         across = xy[:, right] - xy[:, left]
         out[:, number] = _against_majority(_sines(across, points))
     return out
 
 
-def _body_points(xy: FloatArray, skeleton: Skeleton) -> list[FloatArray]:
-    """Points [M, 2] on the middle line of the body."""
+def _ends(skeleton: Skeleton) -> list[tuple[int, ...]]:
+    """Keypoints whose means are points on the middle line of the body."""
     paired = {k for pair in skeleton.symmetry for k in pair}
-    single = [xy[:, k] for k in range(len(skeleton)) if k not in paired]
-    return single + [(xy[:, a] + xy[:, b]) / 2 for a, b in skeleton.symmetry]
+    return [(k,) for k in range(len(skeleton)) if k not in paired] + list(skeleton.symmetry)
 
 
 def _sines(across: FloatArray, points: list[FloatArray]) -> FloatArray:
     """Sines [M, A] of the angles between a line [M, 2] and all axes; NaN where one has no length."""
-    sines = []
-    for p, q in combinations(points, 2):
-        axis = q - p
-        length = np.hypot(*axis.T) * np.hypot(*across.T)
-        cross = axis[:, 0] * across[:, 1] - axis[:, 1] * across[:, 0]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            sines.append(np.where(length > 1e-6, cross / length, np.nan))
+    sines = [_sine(q - p, across) for p, q in combinations(points, 2)]
     return np.stack(sines, 1) if sines else np.full((len(across), 0), np.nan)
+
+
+def _sine(axis: FloatArray, across: FloatArray) -> FloatArray:
+    length = np.hypot(*axis.T) * np.hypot(*across.T)
+    cross = axis[:, 0] * across[:, 1] - axis[:, 1] * across[:, 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(length > 1e-6, cross / length, np.nan))
+
+
+def _density(sines: FloatArray) -> FloatArray:
+    """How many sines are near each one of `_GRID`."""
+    density = np.zeros(len(_GRID))
+    for start in range(0, len(sines), 10_000):
+        part = sines[start : start + 10_000, None]
+        density += np.exp(-(((_GRID - part) / _WIDTH) ** 2) / 2).sum(0)
+    return density
 
 
 def _against_majority(sines: FloatArray) -> FloatArray:
@@ -82,11 +180,7 @@ def _against_majority(sines: FloatArray) -> FloatArray:
     if used.sum() < ENOUGH_POSES:
         return np.full(len(sines), np.nan)
     value = np.clip(value, -1, 1)
-    density = np.zeros(len(_GRID))
-    for start in range(0, len(value), 10_000):
-        part = value[start : start + 10_000]
-        part = part[np.isfinite(part), None]
-        density += np.exp(-(((_GRID - part) / _WIDTH) ** 2) / 2).sum(0)
+    density = _density(value[np.isfinite(value)])
     at = np.where(used, value, 0.0)
     # An animal is no witness for itself.
     here = np.maximum(np.interp(at, _GRID, density) - 1.0, 0.0) + _PRIOR

@@ -176,6 +176,12 @@ class PredictConfig(Settings):
     refine_peak: Fraction = Field(
         0.1, title="Refinement peak", description="Least heat-map value of such a peak"
     )
+    part_pairs: bool = Field(
+        True,
+        title="Left and right apart",
+        description="Part mirrored keypoints (left and right) that have fallen together, and put them on the "
+        "sides on which the labelled animals have them where the network is undecided",
+    )
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto", description="Number format; 'auto': bf16 where the processor computes in it"
     )

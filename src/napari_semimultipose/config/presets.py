@@ -70,7 +70,13 @@ _PAPER: dict[str, dict[str, Any]] = {
         "schedule": "step",
         "ema": 0,
     },
-    "predict": {"nms": "box", "nms_threshold": 0.4, "refine_cells": 0, "precision": "32"},
+    "predict": {
+        "nms": "box",
+        "nms_threshold": 0.4,
+        "refine_cells": 0,
+        "part_pairs": False,
+        "precision": "32",
+    },
 }
 
 _AUTHORS_CODE: dict[str, dict[str, Any]] = {group: dict(values) for group, values in _PAPER.items()}

@@ -15,6 +15,7 @@ from torch import Tensor
 from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.inference.decode import candidates, local_peaks, sample_heat, suppress
 from napari_semimultipose.inference.follow import Animals
+from napari_semimultipose.inference.pairs import part_pairs
 from napari_semimultipose.inference.single import one_animal
 from napari_semimultipose.inference.two_heads import surer_animals
 from napari_semimultipose.models.build import Network, NetworkOutput
@@ -236,7 +237,10 @@ class PicturePredictor:
                 peaks.shift_cells <= config.refine_cells
             )
             xy = torch.where(use[..., None], peaks.xy, xy)
-            found.xy = xy
+        if config.part_pairs and self.info.pairs:
+            size_px = self.info.animal_size_px * float(np.mean(loaded.ratio))
+            xy = part_pairs(output, found, xy, self.info.pairs, size_px)
+        found.xy = xy
         score = sample_heat(output, found)
         ratio = np.array(loaded.ratio)
         image = found.image.cpu().numpy()

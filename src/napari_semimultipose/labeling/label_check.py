@@ -17,8 +17,8 @@ from napari_semimultipose.labeling.shapes import (
     part_name,
     parts_of,
 )
-from napari_semimultipose.labeling.sides import swapped
 from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses, Source
+from napari_semimultipose.sides import swapped
 
 LEAST_DOUBT = 0.3
 """What is less doubtful is not listed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from napari_semimultipose.errors import ModelError
 from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.models.ensemble import is_ensemble, member_folders
 from napari_semimultipose.poses import Skeleton
+from napari_semimultipose.sides import PairPrior
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,6 +47,8 @@ class ModelInfo:
         Scores on the validation frames; empty without validation.
     iteration : int
         Training steps behind the weights.
+    pairs : tuple of PairPrior
+        What the labelled animals tell about mirrored pairs; empty where too few have them.
     """
 
     skeleton: Skeleton
@@ -54,6 +57,7 @@ class ModelInfo:
     animal_size_px: float = float("nan")
     scores: Mapping[str, float] = field(default_factory=dict)
     iteration: int = 0
+    pairs: tuple[PairPrior, ...] = ()
 
 
 def is_model_folder(path: str | Path) -> bool:
@@ -78,6 +82,7 @@ def write_info(folder: Path, info: ModelInfo) -> None:
         else info.animal_size_px,
         "scores": dict(info.scores),
         "iteration": info.iteration,
+        "pairs": [asdict(pair) for pair in info.pairs],
     }
     with replace_file(folder / CONFIG) as path:
         path.write_text(info.config.to_yaml(), encoding="utf-8")
@@ -121,11 +126,23 @@ def read_info(path: str | Path) -> ModelInfo:
             float("nan") if size is None else float(size),
             text["scores"],
             int(text["iteration"]),
+            tuple(_pair(pair) for pair in text.get("pairs", ())),  # models of before have none
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{folder / DESCRIPTION} is damaged ({error}); copy the folder again or train anew"
         ) from None
+
+
+def _pair(text: Mapping[str, Any]) -> PairPrior:
+    left, right = text["pair"]
+    return PairPrior(
+        (int(left), int(right)),
+        tuple(tuple(int(k) for k in end) for end in text["axis"]),
+        tuple(float(value) for value in text["log_odds"]),
+        float(text["apart"]),
+        float(text["reach"]),
+    )
 
 
 def describe_model(path: str | Path) -> dict[str, Any]:

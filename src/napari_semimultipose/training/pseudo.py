@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -11,8 +13,10 @@ from napari_semimultipose.inference.decode import (
     Detections,
     candidates,
     local_peaks,
+    sample_heat,
     suppress,
 )
+from napari_semimultipose.inference.pairs import PairParting
 from napari_semimultipose.losses.objective import Labels
 from napari_semimultipose.losses.targets import boxes_of
 from napari_semimultipose.models.directpose import Output
@@ -25,8 +29,13 @@ def map_points(affine: Tensor, xy: Tensor) -> Tensor:
     return xy @ affine[:, :2].T + affine[:, 2]
 
 
-def confirmed(teacher: Output, config: LossConfig) -> tuple[Detections, Tensor, Tensor]:
-    """Return the animals of a teacher, their keypoints [M, K, 2], and where both branches agree [M, K]."""
+def confirmed(
+    teacher: Output, config: LossConfig, part: PairParting | None = None
+) -> tuple[Detections, Tensor, Tensor]:
+    """Return the animals of a teacher, their keypoints [M, K, 2], and where both branches agree [M, K].
+
+    A keypoint that `part` has moved counts where its own heat map has a peak.
+    """
     found = candidates(teacher, config.delta, peaks=True)
     found = suppress(found, "oks", 0.5)
     peaks = local_peaks(teacher, found, radius=max(config.agreement_cells, 1.0))
@@ -37,10 +46,17 @@ def confirmed(teacher: Output, config: LossConfig) -> tuple[Detections, Tensor, 
     else:
         agree = torch.ones_like(agree)
         xy = found.xy.detach()
+    if part is not None:
+        parted = part(teacher, found, xy)
+        moved = (parted != xy).any(-1)
+        seen = sample_heat(teacher, replace(found, xy=parted))
+        xy, agree = parted, torch.where(moved, seen > _MIN_PEAK, agree)
     return found, xy, agree
 
 
-def pseudo_poses(teacher: Output, size: tuple[int, int], config: LossConfig) -> PseudoPoses:
+def pseudo_poses(
+    teacher: Output, size: tuple[int, int], config: LossConfig, part: PairParting | None = None
+) -> PseudoPoses:
     """Turn a teacher's predictions on a whole frame into its pseudo labels.
 
     Parameters
@@ -49,8 +65,10 @@ def pseudo_poses(teacher: Output, size: tuple[int, int], config: LossConfig) -> 
         Of one frame (B = 1).
     size : (int, int)
         Width and height of the frame without padding, px.
+    part : PairParting, optional
+        Parts mirrored keypoints that the teacher has put at one place.
     """
-    found, xy, agree = confirmed(teacher, config)
+    found, xy, agree = confirmed(teacher, config, part)
     inside = ((xy >= 0) & (xy <= xy.new_tensor(size) - 1)).all(-1)
     agree = agree & inside
     confident = config.tau[0]
@@ -70,6 +88,7 @@ def pseudo_labels(
     config: LossConfig,
     confident: float,
     mirror: Tensor,
+    part: PairParting | None = None,
 ) -> list[Labels]:
     """Turn a teacher's predictions on plain views into labels of the altered views.
 
@@ -87,8 +106,10 @@ def pseudo_labels(
         Side of the views, px.
     mirror : Tensor [K] of int
         Order of the keypoints in a mirrored view.
+    part : PairParting, optional
+        As in `pseudo_poses`.
     """
-    found, xy, agree = confirmed(teacher, config)
+    found, xy, agree = confirmed(teacher, config, part)
     out = []
     for image in range(len(to_view)):
         affine = to_view[image]

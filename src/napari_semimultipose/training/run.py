@@ -22,6 +22,7 @@ from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.data.split import TrainingData, with_frame_sizes
 from napari_semimultipose.errors import ModelError, TrainingError
+from napari_semimultipose.inference.pairs import PairParting
 from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.io.labels import write_poses
 from napari_semimultipose.models.build import Network, NetworkOutput, build_network
@@ -40,6 +41,7 @@ from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.models.heatmap import HeatmapTracker
 from napari_semimultipose.models.turns import averaged_over_turns
 from napari_semimultipose.poses import Skeleton
+from napari_semimultipose.sides import fit_pairs
 from napari_semimultipose.training.clip_animals import ClipObjective
 from napari_semimultipose.training.events import Notice, Step, Validation
 from napari_semimultipose.training.heatmap_step import HeatmapObjective
@@ -153,6 +155,16 @@ class Run:
         )
         self.averaged = AveragedNetwork(network, config.train.ema) if config.train.ema else None
         rows = [r.row for r in data.train]
+        labelled = data.poses.select(rows)
+        self._scale = data.scale
+        self._animal_size_px = labelled.animal_size_px
+        self._pairs = fit_pairs(labelled.xy[labelled.present], self.skeleton, self._animal_size_px)
+        part = (
+            PairParting(self._pairs, self._animal_size_px * data.scale)
+            if config.predict.part_pairs and data.scale
+            else None
+        )
+        self._part = part
         self.video, self._notes = prepare_video_losses(config, data, self.device)
         if isinstance(network, HeatmapTracker):
             self.objective = HeatmapObjective(config, self.video, network.readouts)
@@ -163,14 +175,13 @@ class Run:
                 network.groups,
                 longest_limbs_px(data.poses, rows, data.scale or 1.0),
                 self.device,
+                part,
             )
             self.objective = (
                 objective
                 if self.video is None
                 else ClipObjective(objective, self.video, network.readouts)
             )
-        self._scale = data.scale
-        self._animal_size_px = data.poses.select(rows).animal_size_px
         self._validation = [list(r.key) for r in data.validation]  # type: ignore[call-overload]
         self.pseudo = PseudoRounds(config)
         iteration, elapsed_s = 0, 0.0
@@ -283,7 +294,7 @@ class Run:
                 said = averaged_over_turns(
                     network, x.contiguous(memory_format=torch.channels_last), loss.teacher_turns
                 )
-            found[ref.key] = pseudo_poses(said, (width, height), loss)
+            found[ref.key] = pseudo_poses(said, (width, height), loss, self._part)
         self.pseudo.take(found)
         animals = sum(len(poses.xy) for poses in found.values())
         return Notice(f"learning from {animals} animals found on {len(found)} unlabelled frames")
@@ -343,6 +354,7 @@ class Run:
             self._animal_size_px,
             self.scores,
             self.progress.iteration if hasattr(self, "progress") else 0,
+            self._pairs,
         )
 
     def _final(self) -> Network:

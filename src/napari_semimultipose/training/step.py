@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from napari_semimultipose.config import Config
 from napari_semimultipose.data.batch import Batch
 from napari_semimultipose.inference.decode import Detections, candidates, suppress
+from napari_semimultipose.inference.pairs import PairParting
 from napari_semimultipose.losses.fusion import (
     PseudoKeypoints,
     fusion_loss,
@@ -62,8 +63,10 @@ class Objective:
         groups: Sequence[Sequence[int]],
         limb_lengths_px: Sequence[float],
         device: torch.device,
+        part: PairParting | None = None,
     ) -> None:
         self.config = config
+        self.part = part
         self.groups = groups
         self.mirror = torch.from_numpy(skeleton.mirror_index).to(device)
         self.edges = torch.tensor(skeleton.edges, dtype=torch.long, device=device).reshape(-1, 2)
@@ -238,6 +241,7 @@ class Objective:
                 self.config.loss,
                 self._confident(progress),
                 self.mirror,
+                self.part,
             )
         return self._taught(output, labels, size, raw)
 

@@ -11,8 +11,8 @@ from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.labeling.label_check import LEAST_DOUBT, check_labels
 from napari_semimultipose.labeling.problems import Kind
 from napari_semimultipose.labeling.shapes import UsualShape
-from napari_semimultipose.labeling.sides import swapped
 from napari_semimultipose.poses import Poses, Skeleton, Source
+from napari_semimultipose.sides import swapped
 
 SKELETON = Skeleton(
     ("tail", "thorax", "head", "antL", "antR"),
