@@ -13,6 +13,9 @@ Bees: `honeybee`, the labelled share of the training days, all else of them unla
 that training never sees. Flies: `fly-pair-demo`, evenly spaced labels of frames 0-899, the other
 frames of them unlabelled, test on every 10th of 1000-1349. With ``--validation`` the scores are of
 frames carved from the training days or frames instead, for choosing settings.
+
+``results/`` beside this file keeps the rows of the runs so far, in a folder for each length of training;
+give one of them as RESULTS to go on with its table.
 """
 
 from __future__ import annotations
@@ -184,7 +187,20 @@ def run(task: Task, folder: Path, arm: str, seed: int, given: argparse.Namespace
         "steps": steps,
         "train_s": round(trained - started, 1),
         "predict_s": round(predicted - trained, 1),
+        "length": f"{given.steps} steps" if given.steps else f"{given.minutes:g} min",
+        "settings": given.settings,
+        "validation": given.validation,
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """Which state of the program was measured."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    found = subprocess.run(
+        asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip()
 
 
 def grouped(results: Results) -> dict[str, dict[str, dict[int, dict]]]:
