@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from napari_semimultipose.background.importing import imported
 from napari_semimultipose.background.lent import look_up
 from napari_semimultipose.background.wire import End, Event, Question, Stop, Wire, Work
 from napari_semimultipose.io.frames import Frames
@@ -27,7 +28,7 @@ ShouldStop = Callable[[], bool]
 
 IN_PROCESS = "SEMIMULTIPOSE_IN_PROCESS"
 """Environment variable: where it is set, and not 0, all work is done in the viewer's own process."""
-IDLE_S = 600.0
+IDLE_S = 1800.0
 """A process without work ends after this time. Until then the next work begins without loading torch."""
 
 _POLL_S = 0.05
@@ -65,7 +66,7 @@ def run_apart(
     object
         The events; `Failed` where the process ends before its work.
     """
-    child = _take_child() if _can_be_found(function) else None
+    child = _take_child(should_stop) if _can_be_found(function) else None
     if child is None:
         yield from function(*arguments, should_stop)
         return
@@ -195,20 +196,58 @@ class Child:
         return Failed(text, "\n".join(self._said))
 
 
+def warm_up(*modules: str) -> None:
+    """Let a process import modules, so that work that needs them begins at once; returns immediately.
+
+    Nothing happens where one waits for work already. What cannot be imported is told by the work that needs it.
+    """
+    global _warming
+    with _lock:
+        if _idle or _warming is not None or not _allowed():
+            return
+        _warming = threading.Thread(target=_warm, args=(modules,), name="warming up", daemon=True)
+        _warming.start()
+
+
+def _warm(modules: Sequence[str]) -> None:
+    global _warming
+    child = _new_child()
+    try:
+        if child is not None:
+            for _ in child.run(imported, tuple(modules), lambda: False):
+                pass
+    finally:
+        with _lock:
+            _warming = None
+        if child is not None:
+            _put_back(child)
+
+
 _idle: list[tuple[Child, threading.Timer]] = []
+_warming: threading.Thread | None = None
 _lock = threading.Lock()
 
 
-def _take_child() -> Child | None:
+def _allowed() -> bool:
+    return os.environ.get(IN_PROCESS, "0") in ("", "0") and not getattr(sys, "frozen", False)
+
+
+def _take_child(should_stop: ShouldStop) -> Child | None:
     """Return a process that waits for work, or a new one; None where there can be none."""
-    if os.environ.get(IN_PROCESS, "0") not in ("", "0") or getattr(sys, "frozen", False):
+    if not _allowed():
         return None
+    while (warming := _warming) is not None and not should_stop():
+        warming.join(_POLL_S)  # sooner ready than one that begins now
     with _lock:
         while _idle:
             child, timer = _idle.pop()
             timer.cancel()
             if child.alive:
                 return child
+    return _new_child()
+
+
+def _new_child() -> Child | None:
     try:
         return Child()
     except OSError as error:

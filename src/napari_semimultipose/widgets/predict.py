@@ -71,6 +71,8 @@ class PredictWidget(WorkWidget):
     viewer : napari.Viewer
     """
 
+    needs = ("napari_semimultipose.inference.predict",)
+
     # napari looks for exactly this annotation
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)

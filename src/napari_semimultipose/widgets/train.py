@@ -67,6 +67,8 @@ class TrainWidget(WorkWidget):
     viewer : napari.Viewer
     """
 
+    needs = ("napari_semimultipose.training.loop",)
+
     # napari looks for exactly this annotation
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)

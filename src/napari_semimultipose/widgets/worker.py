@@ -25,6 +25,7 @@ from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 from typing_extensions import override
 
 from napari_semimultipose.background.failures import guarded
+from napari_semimultipose.background.process import warm_up
 from napari_semimultipose.widgets.docks import join_tabs
 from napari_semimultipose.widgets.preload import long_work
 
@@ -146,6 +147,8 @@ class WorkWidget(DockedWidget):
     """A dock widget with work in the background, which ends with the widget."""
 
     runner: EventRunner
+    needs: tuple[str, ...] = ()
+    """Modules that the work needs and that take long to import: they are loaded while the form is filled in."""
     _seen = False
 
     @override
@@ -160,6 +163,8 @@ class WorkWidget(DockedWidget):
         if not self._seen:
             self._seen = True
             QTimer.singleShot(0, self._join)
+            if self.needs:
+                warm_up(*self.needs)
 
     def _join(self) -> None:
         if isalive(self):

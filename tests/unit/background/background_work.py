@@ -57,3 +57,7 @@ def chatty(should_stop) -> Iterator[str]:
     sys.stdout.flush()
     os.system("echo what a program prints")
     yield "done"
+
+
+def knows(module: str, should_stop) -> Iterator[bool]:
+    yield module in sys.modules

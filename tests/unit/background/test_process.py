@@ -94,6 +94,23 @@ def test_a_process_without_work_ends_after_a_while(monkeypatch):
     assert not process._idle
 
 
+def test_warming_up_loads_modules_for_the_next_work():
+    started = time.monotonic()
+    process.warm_up("colorsys", "no_such_module")
+    assert time.monotonic() - started < 1
+    process.warm_up("colorsys")  # one is enough
+    assert list(run_apart(work.knows, "colorsys", should_stop=never)) == [True]
+    wait_for(lambda: len(process._idle) == 1)
+    process.warm_up("wave")  # one waits already
+    assert process._warming is None
+
+
+def test_nothing_is_warmed_up_where_work_stays_in_this_process(monkeypatch):
+    monkeypatch.setenv(IN_PROCESS, "1")
+    process.warm_up("colorsys")
+    assert process._warming is None
+
+
 def test_stopping_lets_the_work_come_to_its_proper_end(tmp_path):
     stop = threading.Event()
     events = run_apart(work.until_stopped, tmp_path, should_stop=stop.is_set)
