@@ -7,7 +7,9 @@ is missing to the gap it waited for, for Python's global lock or for a processor
 
     xvfb-run -a -s "-screen 0 1400x900x24" python benchmarks/responsiveness.py --seconds 60
 
-With ``--idle`` the same window without any work: what the display itself costs.
+With ``--idle`` the same window without any work: what the display itself costs. With ``--beside`` the
+same beside other programs, as many as there are processors, that multiply matrices at the lowest priority:
+what the display costs where the processors are shared with anything at all.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -74,11 +78,25 @@ def spin(seconds: float, until=lambda: False) -> None:
         time.sleep(0.001)
 
 
+def busy_programs() -> list[subprocess.Popen]:
+    """Start programs that keep all processors busy, but would give way."""
+    code = (
+        "import os; os.nice(19); import numpy; a = numpy.ones((1500, 1500), numpy.float32)\n"
+        "while True: a @ a"
+    )
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return [
+        subprocess.Popen([sys.executable, "-c", code], env=one_thread)
+        for _ in range(os.cpu_count() or 1)
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="length of training")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--idle", action="store_true")
+    parser.add_argument("--beside", action="store_true")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     frames, truth = make_recording(arguments.frames, animals=3, size=(320, 320), seed=1)
@@ -100,9 +118,12 @@ def main() -> None:
     results: dict[str, object] = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
     browse.start()
     heart.start()
-    if arguments.idle:
+    if arguments.idle or arguments.beside:
+        others = [] if arguments.idle else busy_programs()
         spin(arguments.seconds)
-        results["idle"] = heart.stop()
+        results["idle" if arguments.idle else "beside other programs"] = heart.stop()
+        for other in others:
+            other.kill()
     else:
         with tempfile.TemporaryDirectory() as folder:
             model = Path(folder) / "model"

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from napari_semimultipose.widgets import plots
 from napari_semimultipose.widgets.plots import (
     MAX_POINTS,
     MAX_SHOWN,
@@ -134,3 +135,54 @@ def test_colours_follow_the_theme(plot):
     plot.set_colors(PlotColors(background="#ffffff", text="#101010"))
     assert plot._curves["total"].opts["pen"].color().name() == "#101010"
     assert plot._loss_view.backgroundBrush().color().name() == "#ffffff"
+
+
+def test_the_ranges_hold_all_points_and_change_seldom(plot):
+    seen = set()
+    for i in range(1, 400):
+        plot.add_losses(i, {"total": 30.0 / i + 0.5, "term": 2.0})
+        plot.redraw()
+        (left, right), (low, high) = plot._loss_plot.getViewBox().viewRange()
+        assert left <= 1
+        assert right >= i
+        assert low <= np.log10(30.0 / i + 0.5)
+        assert high >= np.log10(30.5)
+        seen.add((round(right, 3), round(low, 3)))
+    assert len(seen) < 25
+    assert right < 1.4 * 400
+    plot.clear()
+    plot.add_losses(1, {"total": 1.0})
+    plot.redraw()
+    assert plot._loss_plot.getViewBox().viewRange()[0][1] < 30
+
+
+def test_the_error_axis_holds_the_largest_error(plot):
+    for i, error in enumerate((25.6, 3.0, 1.2), 1):
+        plot.add_scores(10 * i, {"ap": 0.1 * i, "median_error_px": error})
+    plot.redraw()
+    low, high = plot._error_box.viewRange()[1]
+    assert low <= 0
+    assert 25.6 <= high < 35
+
+
+def test_the_plot_gives_way_to_the_viewer_but_not_for_ever(plot, qtbot, monkeypatch):
+    monkeypatch.setattr(plots, "LONGEST_WAIT_S", 0.6)
+    plot.show()
+    qtbot.waitExposed(plot)
+    plot.clear()
+    plot._timer.setInterval(20)
+    drawn = []
+    plot.redrawn.connect(lambda: drawn.append(time.monotonic()))
+    began = time.monotonic()
+    plot.add_losses(1, {"total": 1.0})
+    assert plot.will_redraw
+    while not drawn and time.monotonic() - began < 5:  # frames are played
+        plot.give_way()
+        qtbot.wait(20)
+    assert 0.5 < drawn[0] - began < 3
+    plot._timer.setInterval(20)
+    plot.add_losses(2, {"total": 1.0})
+    plot.give_way()
+    began = time.monotonic()
+    qtbot.waitUntil(lambda: len(drawn) == 2)
+    assert drawn[1] - began >= 0.1

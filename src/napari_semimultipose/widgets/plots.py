@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +16,13 @@ from typing_extensions import override
 
 from napari_semimultipose.widgets.editor_base import readable
 
-REDRAW_MS = 250
+REDRAW_MS = 500
+GIVE_WAY_S = 0.15
+"""Pause after a change of the frame: two drawings one after the other would make the viewer stutter."""
+LONGEST_WAIT_S = 2.0
+"""Even while frames are played, the curves are drawn after this time."""
 MAX_POINTS = 1000
+_LEAST_X, _STEP_X = 20.0, 1.25  # the right end of the plots is a power of the step
 
 # Distinct for most kinds of colour vision, and light enough for dark backgrounds
 # (Okabe and Ito 2008, "Color universal design").
@@ -65,6 +71,11 @@ class Series:
                 self._x, self._y = self._x[::2], self._y[::2]
                 self._stride *= 2
         self._seen += 1
+
+    @property
+    def last(self) -> float:
+        """The last x; 0 without any."""
+        return self._x[-1] if self._x else 0.0
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return x and y."""
@@ -133,9 +144,12 @@ class Legend(QWidget):
 class TrainingPlot(QWidget):
     """Losses on a logarithmic axis; below them AP (left axis) and the median error (right axis).
 
-    Points can be added at any rate: the curves are drawn again at most four times a second, more
+    Points can be added at any rate: the curves are drawn again at most twice a second, more
     seldom on a slow screen, and only while they can be seen.
     """
+
+    redrawn = Signal()
+    """The curves have been drawn again."""
 
     def __init__(self, colors: PlotColors | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -144,6 +158,8 @@ class TrainingPlot(QWidget):
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._colors = colors or PlotColors()
         self._started = 0.0
+        self._right = 0.0
+        self._resume_at = self._latest = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REDRAW_MS)
@@ -177,6 +193,10 @@ class TrainingPlot(QWidget):
         )  # fmt: skip
         self._error_box.addItem(self._error_curve)
 
+        # Ranges of our own, see `_fit_ranges`.
+        self._loss_plot.disableAutoRange()
+        self._score_plot.disableAutoRange()
+        self._error_box.disableAutoRange()
         for view in (self._loss_view, self._score_view):
             item = view.getPlotItem()
             item.setMenuEnabled(False)
@@ -233,17 +253,33 @@ class TrainingPlot(QWidget):
         self._curves.clear()
         self._legend.clear()
         self._scores = {name: Series() for name in self._scores}
+        self._right = 0.0
         self.redraw()
+
+    def give_way(self) -> None:
+        """Do not draw for a moment, because the viewer is about to draw something itself."""
+        self._resume_at = time.monotonic() + GIVE_WAY_S
+
+    @property
+    def will_redraw(self) -> bool:
+        """Whether `redrawn` comes soon."""
+        return bool(self._timer.isActive())
 
     def _touch(self) -> None:
         if self.isVisible() and not self._timer.isActive():
+            self._latest = time.monotonic() + LONGEST_WAIT_S
             self._timer.start()
 
     # --------------------------------------------------------------- drawing
 
     def _on_time(self) -> None:
+        now = time.monotonic()
+        if now < min(self._resume_at, self._latest):
+            self._timer.start(max(1, round(1000 * (self._resume_at - now))))
+            return
         self._started = time.perf_counter()
         self.redraw()
+        self.redrawn.emit()
         QTimer.singleShot(0, self._on_painted)  # comes after the painting
 
     def _on_painted(self) -> None:
@@ -261,10 +297,32 @@ class TrainingPlot(QWidget):
             self._curves[name].setData(*series.arrays())
         self._ap_curve.setData(*self._scores["ap"].arrays())
         self._error_curve.setData(*self._scores["median_error_px"].arrays())
+        self._fit_ranges()
+        self._match_views()
+
+    def _fit_ranges(self) -> None:
+        """Show all points, in ranges that change seldom: drawing an axis anew takes longer than the curves."""
+        last = max(
+            (series.last for series in [*self._losses.values(), *self._scores.values()]), default=0
+        )
+        if last > self._right or not last:
+            self._right = _STEP_X ** math.ceil(math.log(max(last, _LEAST_X), _STEP_X))
+            self._loss_plot.setXRange(0, self._right, padding=0.02)
+        shown = [
+            series.arrays()[1]
+            for name, series in self._losses.items()
+            if name in self._curves and self._legend.shows(name)
+        ]
+        values = np.concatenate(shown) if shown else np.zeros(0)
+        values = np.log10(values[np.isfinite(values)])
+        if values.size:
+            low, high = math.floor(4 * values.min()) / 4, math.ceil(4 * values.max()) / 4
+            self._loss_plot.setYRange(low, max(high, low + 0.25), padding=0.02)
         errors = self._scores["median_error_px"].arrays()[1]
         if errors.size:
-            self._error_box.setYRange(0, float(errors.max()) or 1.0, padding=0.06)
-        self._match_views()
+            top = float(errors.max()) or 1.0
+            unit = 10.0 ** math.floor(math.log10(top)) / 2
+            self._error_box.setYRange(0, math.ceil(top / unit) * unit, padding=0.06)
 
     def set_colors(self, colors: PlotColors) -> None:
         """Draw in other colours, when the theme of the viewer changes."""
@@ -304,6 +362,7 @@ class TrainingPlot(QWidget):
 
     def _on_toggled(self, name: str, on: bool) -> None:
         self._curves[name].setVisible(on)
+        self._fit_ranges()
 
     def _match_views(self) -> None:
         box = self._score_plot.getViewBox()

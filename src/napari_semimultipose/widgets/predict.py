@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -51,6 +50,7 @@ from napari_semimultipose.widgets.prediction_settings import (
     PredictionSettings,
     RecordingChooser,
 )
+from napari_semimultipose.widgets.progress import ProgressBar
 from napari_semimultipose.widgets.report_export import ReportButton
 from napari_semimultipose.widgets.result_layers import ResultLayers
 from napari_semimultipose.widgets.video_export import VideoButton
@@ -108,7 +108,7 @@ class PredictWidget(WorkWidget):
             lambda: self.settings.config().predict,
             self,
         )
-        self.progress = QProgressBar(self)
+        self.progress = ProgressBar(self)
         self.status = QLabel("Choose a model and a recording, then press Predict.", self)
         self.message = Message(self)
         self.runner = EventRunner(

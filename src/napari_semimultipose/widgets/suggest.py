@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -29,6 +28,7 @@ from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.keys import key_of
 from napari_semimultipose.widgets.layer_frames import frames_from_layer, is_frames
 from napari_semimultipose.widgets.prediction_list import PredictionList
+from napari_semimultipose.widgets.progress import ProgressBar
 from napari_semimultipose.widgets.suggested import (
     SuggestedFrames,
     holds_predictions,
@@ -84,7 +84,7 @@ class SuggestWidget(WorkWidget):
         self.stop_button = QPushButton("Stop", self)
         self.next_button = QPushButton(f"Next  [{key_of('step_suggestion', 1)}]", self)
         self.accept_button = QPushButton(f"Use predictions  [{key_of('accept_predictions')}]", self)
-        self.progress = QProgressBar(self)
+        self.progress = ProgressBar(self)
         self.message = Message(self)
         self.list = SuggestionList(self)
         farewell = "The search for frames is being stopped. This window closes by itself."

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
     QTabWidget,
@@ -41,6 +40,7 @@ from napari_semimultipose.widgets.choosers import (
 from napari_semimultipose.widgets.jobs import TrainingJob, training_events
 from napari_semimultipose.widgets.layer_frames import beside
 from napari_semimultipose.widgets.plots import TrainingPlot
+from napari_semimultipose.widgets.progress import ProgressBar
 from napari_semimultipose.widgets.report_export import ReportButton
 from napari_semimultipose.widgets.report_jobs import frames_of_training
 from napari_semimultipose.widgets.sources import TrainingSources
@@ -78,13 +78,14 @@ class TrainWidget(WorkWidget):
         self._job_done: TrainingJob | None = None
         self._last: Started | None = None
         self._failed = False
+        self._newest: Step | None = None
 
         self.sources = TrainingSources(viewer, self)
         self.settings = TrainingSettings(self)
         self.start_button = QPushButton("Start", self)
         self.stop_button = QPushButton("Stop", self)
         self.resume_button = QPushButton("Resume", self)
-        self.progress = QProgressBar(self)
+        self.progress = ProgressBar(self)
         self.status = QLabel("Choose frames and labels, then press Start.", self)
         self.message = Message(self)
         self.plot = TrainingPlot(plot_colors(viewer), self)
@@ -171,13 +172,19 @@ class TrainWidget(WorkWidget):
         self.report_button.said.connect(self.message.add)
         self.report_button.failed.connect(self._complain)
         self.report_button.runner.ended.connect(self._on_report_ended)
+        self.plot.redrawn.connect(self._catch_up)
         self.runner.received.connect(self._on_events)
         self.runner.ended.connect(self._on_ended)
         self._viewer.events.theme.connect(self._on_theme)
+        self._viewer.dims.events.current_step.connect(self._on_frame)
 
     def _on_theme(self, event: Any = None) -> None:
         if isalive(self):  # napari keeps its listeners a little longer than Qt its widgets
             self.plot.set_colors(plot_colors(self._viewer))
+
+    def _on_frame(self, event: Any = None) -> None:
+        if isalive(self):
+            self.plot.give_way()
 
     def _suggest_folder(self) -> None:
         place = self.sources.place()
@@ -277,7 +284,7 @@ class TrainWidget(WorkWidget):
                     self._on_failed(event)
                     step = None
         if step is not None:
-            self._on_step(step)
+            self._wait_for(step)
 
     def _on_started(self, event: Started) -> None:
         self._last = event
@@ -293,6 +300,17 @@ class TrainWidget(WorkWidget):
             f"{e.n_validation} validation, {e.n_unlabeled} unlabelled frames"
             + (f"; scale {e.scale:.2f}" if e.scale else "")
         )
+
+    def _wait_for(self, step: Step) -> None:
+        """Show how far it is with the next drawing of the plot, so that the window is painted once."""
+        self._newest = step
+        if not self.plot.will_redraw:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        step, self._newest = self._newest, None
+        if step is not None and self.runner.running:
+            self._on_step(step)
 
     def _on_step(self, event: Step) -> None:
         self.progress.setRange(0, 1000)

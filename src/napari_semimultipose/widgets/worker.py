@@ -21,13 +21,14 @@ from typing import Any
 from napari.qt.threading import FunctionWorker, create_worker
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QThread, QTimer, Signal
-from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from typing_extensions import override
 
 from napari_semimultipose.background.failures import guarded
 from napari_semimultipose.background.process import warm_up
 from napari_semimultipose.widgets.docks import join_tabs
 from napari_semimultipose.widgets.preload import long_work
+from napari_semimultipose.widgets.progress import ProgressBar
 
 ShouldStop = Callable[[], bool]
 EventSource = Callable[[ShouldStop], Iterable[Any]]
@@ -272,7 +273,7 @@ class _Farewell(QWidget):
         label = QLabel(text, self)
         label.setWordWrap(True)
         label.setMinimumWidth(340)
-        bar = QProgressBar(self)
+        bar = ProgressBar(self)
         bar.setRange(0, 0)
         layout = QVBoxLayout(self)
         layout.addWidget(label)
