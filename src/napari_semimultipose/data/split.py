@@ -11,6 +11,7 @@ import numpy as np
 from napari_semimultipose.config import DataConfig
 from napari_semimultipose.data.clips import Footage, footage_of
 from napari_semimultipose.data.frames import FrameRef, spread_evenly
+from napari_semimultipose.data.sessions import Sessions
 from napari_semimultipose.errors import LabelsError, TrainingError
 from napari_semimultipose.poses import Poses, Source
 
@@ -33,6 +34,8 @@ class TrainingData:
         What the user should know about the labels.
     footage : tuple of Footage
         The recordings whose frames follow each other.
+    sessions : Sessions
+        Which recordings were made together (see `data.sessions`).
     neighbours : mapping of hashable to tuple of FrameRef
         The two frames before and the two after each labelled frame, by its `FrameRef.key`; empty where
         they are not asked for (see `data.neighbours`).
@@ -45,6 +48,7 @@ class TrainingData:
     scale: float
     notes: tuple[str, ...] = ()
     footage: tuple[Footage, ...] = ()
+    sessions: Sessions = field(default_factory=Sessions)
     neighbours: Mapping[Hashable, tuple[FrameRef, ...]] = field(default_factory=dict)
 
     def split(self) -> dict[str, Any]:
@@ -167,7 +171,12 @@ def prepare(
             "the animals have one keypoint, so their size is unknown: frames keep their scale",
         )
     footage = [
-        footage_of(recording, (video,), [f for v, f in excluded if v == video])
+        footage_of(
+            recording,
+            (video,),
+            [f for v, f in excluded if v == video],
+            poses.videos[video].path,
+        )
         for video, recording in frames.items()
     ]
     footage += [footage_of(r, ("unlabeled", number)) for number, r in enumerate(unlabeled)]

@@ -16,6 +16,7 @@ from napari_semimultipose.data.batch import BatchSize
 from napari_semimultipose.data.batches import BatchMaker
 from napari_semimultipose.data.loaders import OnDemand, Prefetcher
 from napari_semimultipose.data.neighbours import with_neighbours
+from napari_semimultipose.data.sessions import with_sessions
 from napari_semimultipose.data.single import WholeFrameMaker
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.errors import SemiMultiPoseError, TrainingError
@@ -99,6 +100,9 @@ def train(
             seed=run.config.train.seed,
             validation_keys=run.validation_keys,
         )
+        video = run.config.video
+        if video.cameras and "multiview" in video.losses and video.strength > 0:
+            data = with_sessions(data, video.cameras)
         if run.config.model.context:
             data = with_neighbours(data, frames, exclude)
             if not data.neighbours:
