@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -114,7 +115,8 @@ class Clip:
         if image is None:
             image = torch.arange(len(xy), device=xy.device)
         maps = self.to_frame[image // self.length]
-        points = xy.reshape(len(xy), -1, 2) @ maps[:, :, :2].transpose(1, 2) + maps[:, None, :, 2]
+        points = xy.reshape(len(xy), math.prod(xy.shape[1:-1]), 2)
+        points = points @ maps[:, :, :2].transpose(1, 2) + maps[:, None, :, 2]
         return points.view(xy.shape)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from napari_semimultipose.config import DataConfig
 from napari_semimultipose.data.clips import Footage, footage_of
 from napari_semimultipose.data.frames import FrameRef, spread_evenly
-from napari_semimultipose.data.sessions import Sessions
+from napari_semimultipose.data.sessions import Sessions, moments
 from napari_semimultipose.errors import LabelsError, TrainingError
 from napari_semimultipose.poses import Poses, Source
 
@@ -86,6 +86,7 @@ def prepare(
     exclude: Collection[tuple[int, int]] = (),
     seed: int = 0,
     validation_keys: Collection[tuple[int, int]] | None = None,
+    cameras: Sequence[str] = (),
 ) -> TrainingData:
     """Sort all frames into labelled, validation and unlabelled ones.
 
@@ -103,6 +104,8 @@ def prepare(
         Frames that training must not see.
     validation_keys : collection of (video, frame), optional
         The validation frames, when resuming; drawn with `seed` otherwise.
+    cameras : sequence of str
+        Names of synchronous cameras: what they saw at one moment trains or validates together.
 
     Raises
     ------
@@ -155,8 +158,7 @@ def prepare(
     free = [free[i] for i in spread_evenly(len(free), config.max_unlabeled)]
     rng = np.random.default_rng([seed, 1])
     if validation_keys is None:
-        n_validation = int(len(labelled) * config.validation_fraction)
-        chosen = {labelled[i].key for i in rng.permutation(len(labelled))[:n_validation]}
+        chosen = _drawn(poses, labelled, config.validation_fraction, cameras, rng)
     else:
         chosen = set(validation_keys)
     train = [r for r in labelled if r.key not in chosen]
@@ -183,6 +185,27 @@ def prepare(
     return TrainingData(
         poses, train, validation, free, scale, notes, tuple(f for f in footage if f is not None)
     )
+
+
+def _drawn(
+    poses: Poses,
+    labelled: Sequence[FrameRef],
+    fraction: float,
+    cameras: Sequence[str],
+    rng: np.random.Generator,
+) -> set[Hashable]:
+    """Draw the keys of validation frames; the pictures of one moment stay together."""
+    group = np.arange(len(labelled))
+    if cameras:
+        seen = moments(poses, [ref.row for ref in labelled], cameras)
+        group = np.where(seen.camera >= 0, seen.moment, seen.moment.max(initial=-1) + 1 + group)
+    members = [np.flatnonzero(group == g) for g in dict.fromkeys(group.tolist())]
+    chosen: set[Hashable] = set()
+    for g in rng.permutation(len(members)).tolist():
+        if len(chosen) + len(members[g]) > int(len(labelled) * fraction):
+            break
+        chosen |= {labelled[i].key for i in members[g].tolist()}
+    return chosen
 
 
 def _readable(recording: Frames) -> Sequence[int]:

@@ -102,7 +102,7 @@ def fit_camera_views(
     n_cameras: int,
     *,
     single: bool,
-    epsilon: float = 0.0,
+    epsilon: float | Array = 0.0,
     seed: int = 0,
 ) -> CameraViews:
     """Fit the three-dimensional subspace of body parts seen by several cameras, and its tolerance.
@@ -117,7 +117,7 @@ def fit_camera_views(
         V.
     single : bool
         See `CameraViews`.
-    epsilon : float
+    epsilon : float or array [V]
         Tolerance in px instead of the measured one; see `fit_views`.
     """
     rows, of_moment = rows_of_animals(poses, moment, animal, camera, n_cameras)

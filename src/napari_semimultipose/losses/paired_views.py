@@ -222,7 +222,7 @@ def rows_of_animals(
 
 
 def fit_views(
-    rows: Array, frame: Ints, *, epsilon: float = 0.0, seed: int = 0
+    rows: Array, frame: Ints, *, epsilon: float | Array = 0.0, seed: int = 0
 ) -> tuple[Subspace, Array]:
     """Fit the subspace of body parts seen in several views, and its tolerance in each view, px.
 
@@ -232,14 +232,15 @@ def fit_views(
         See `rows_of_animals`.
     frame : array [R] of int
         Frame of each row.
-    epsilon : float
+    epsilon : float or array [V]
         Tolerance in px instead of the measured one: the 99th percentile in labels that the subspace has not
         seen (five-fold cross-validation by frames).
     """
     n_views = rows.shape[1] // 2
     subspace = fit_subspace(rows, 3)
-    if epsilon > 0:
-        return subspace, np.full(n_views, epsilon)
+    given = np.broadcast_to(np.asarray(epsilon, np.float64), (n_views,))
+    if (given > 0).all():
+        return subspace, given.copy()
     frames, which = np.unique(frame, return_inverse=True)
     folds = (np.random.default_rng(seed).permutation(len(frames)) % FOLDS)[which.reshape(-1)]
     complete = np.isfinite(rows).all(1)

@@ -99,6 +99,7 @@ def train(
             exclude=exclude,
             seed=run.config.train.seed,
             validation_keys=run.validation_keys,
+            cameras=run.config.video.cameras,
         )
         video = run.config.video
         if video.cameras and "multiview" in video.losses and video.strength > 0:

@@ -51,6 +51,8 @@ class LabelledAnimals:
         With several cameras the view is the camera.
     scale : float
         Median scale of the frames.
+    scales : array [N]
+        Scale of the frame of each.
     """
 
     xy: NDArray[np.float64]
@@ -58,6 +60,7 @@ class LabelledAnimals:
     animal: Ints
     view: Ints
     scale: float
+    scales: NDArray[np.float64]
 
     @property
     def size(self) -> float:
@@ -106,7 +109,8 @@ def labelled_animals(
     names = sorted({name for name, _ in tracks})
     xy: list[NDArray[np.float64]] = []
     about: list[tuple[int, int, int]] = []
-    scales = []
+    scales: list[float] = []
+    scale_of: list[float] = []
     for place, row in enumerate(rows):
         size = frame_size(row)
         here = np.flatnonzero(poses.present[row])
@@ -119,6 +123,7 @@ def labelled_animals(
             scales.append(h / size[0])
         points[poses.visible[row][here] <= 0] = np.nan
         xy.append(points)
+        scale_of += [scales[-1]] * len(points)
         if seen is not None:
             when = (int(seen.moment[place]), int(seen.camera[place]))
             about += [(when[0], number, when[1]) for number in numbers[row][here].tolist()]
@@ -132,7 +137,12 @@ def labelled_animals(
     some = np.asarray(np.isfinite(together).all(-1)).any(1)
     frame, animal, view_index = columns[some].T
     return LabelledAnimals(
-        together[some], frame, animal, view_index, float(np.median(scales)) if scales else 1.0
+        together[some],
+        frame,
+        animal,
+        view_index,
+        float(np.median(scales)) if scales else 1.0,
+        np.array(scale_of, np.float64)[some],
     )
 
 
@@ -185,9 +195,10 @@ def fit_subspaces(
         if video.cameras:
             why["multiview"] = why_no_camera_views(labels.xy, *together, video.cameras)
             if not why["multiview"]:
-                views = fit_camera_views(
-                    labels.xy, *together, len(video.cameras), single=single, epsilon=tolerance
-                )
+                n = len(video.cameras)
+                sizes = [np.median(labels.scales[labels.view == c]) for c in range(n)]
+                given = video.pca_px * np.array(sizes)
+                views = fit_camera_views(labels.xy, *together, n, single=single, epsilon=given)
         elif index.size or single:
             why["multiview"] = why_no_multiview_pca(labels.xy, index)
             if not why["multiview"]:
