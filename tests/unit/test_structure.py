@@ -32,6 +32,7 @@ FLOORS = {
     "training": 4,
     "recordings": 4,
     "crossfit": 4.5,
+    "agreement": 4.4,
     "plausibility": 4.5,
     "reports": 4.7,
     "second_look": 4.5,
