@@ -215,27 +215,32 @@ def test_one_file_of_all_cameras_gets_a_table_for_each(tmp_path: Path) -> None:
         assert (tmp_path / f"both_run_{name}_pca_multiview_error.csv").is_file()
 
 
-def test_real_cameras_of_a_fly_agree(shared_data: Path) -> None:
-    """Three cameras that look at one fly: an affine model holds within a few px, frames that are mixed up do not."""
-    cameras = ("Cam-A", "Cam-B", "Cam-C")
-    folder = shared_data / "eks-ensembles" / "fly"
+@pytest.mark.parametrize(
+    ("folder", "cameras", "most"),
+    [("fly", ("Cam-A", "Cam-B", "Cam-C"), 2.0), ("mirror-mouse-separate", ("top", "bot"), 3.0)],
+)
+def test_real_cameras_agree(
+    shared_data: Path, folder: str, cameras: tuple[str, ...], most: float
+) -> None:
+    """An affine model of real cameras holds within a few px, and not for frames of different moments.
+
+    There are no labels of these recordings: every tenth frame of one network stands for them, and the other
+    frames of another one are measured.
+    """
 
     def member(number: int) -> list[Poses]:
-        files = [next(folder.glob(f"*{name}*rng={number}.csv")) for name in cameras]
-        return [api.read_poses(file) for file in files]
+        files = sorted((shared_data / "eks-ensembles" / folder).glob(f"*rng={number}*csv"))
+        return [api.read_poses(next(f for f in files if name in f.name)) for name in cameras]
 
-    parts = member(0)
-    human = [
-        replace(p, source=np.zeros(p.source.shape, int)).select(np.arange(0, 500, 10))
-        for p in parts
-    ]
-    labels = Poses.concatenate(human)
-    others = [p.select(np.arange(500) % 10 != 0) for p in member(1)]
+    parts = [replace(p, source=np.zeros(p.source.shape, int)) for p in member(0)]
+    labels = Poses.concatenate([p.select(p.frame % 10 == 0) for p in parts])
+    others = [p.select(p.frame % 10 != 0) for p in member(1)]
     found = api.measure(others, labels=labels, cameras=cameras)
     assert all(np.isfinite(one[VIEWS].px).mean() > 0.9 for one in found)
-    median = [float(np.nanmedian(one[VIEWS].px)) for one in found]
-    shifted = replace(others[2], frame=np.roll(others[2].frame, 150))
-    mixed = api.measure([*others[:2], shifted], labels=labels, cameras=cameras)
-    worse = [float(np.nanmedian(one[VIEWS].px)) for one in mixed]
-    assert max(median) < 8
-    assert all(b > 1.5 * a for a, b in zip(median, worse, strict=True))
+    median = np.array([np.nanmedian(one[VIEWS].px) for one in found])
+    assert (median < most).all()
+    if folder == "fly":
+        return  # it is tied and walks on a ball: its body parts are nearly where they were
+    others[-1] = replace(others[-1], frame=np.roll(others[-1].frame, 150))
+    mixed = api.measure(others, labels=labels, cameras=cameras)
+    assert (np.array([np.nanmedian(one[VIEWS].px) for one in mixed]) > 5 * median).all()
