@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semimultipose.config import Config
+from napari_semimultipose.data.sessions import frame_name
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.camera_names import sightings
 from napari_semimultipose.labeling.alignment import same_keypoints
@@ -279,6 +280,27 @@ def join(
         for part in named
     ]
     return Joined(poses, named, rows)
+
+
+def of_other_cameras(poses: Poses, beside: Sequence[Poses], cameras: Sequence[str]) -> list[Poses]:
+    """Return those of some predictions that are of other cameras than given ones.
+
+    Raises
+    ------
+    ConfigError
+        When the name of a recording has several cameras in it.
+    """
+
+    def cameras_of(table: Poses) -> IntArray:
+        names = [frame_name(table, row) for row in range(len(table))]
+        different = list(dict.fromkeys(names))
+        # One by one: here a recording may be there twice.
+        camera = {name: sightings([name], cameras)[0][0].camera for name in different}
+        return np.array([camera[name] for name in names], np.int64)
+
+    own = {-1, *cameras_of(poses).tolist()}
+    found = [table.select(~np.isin(cameras_of(table), list(own))) for table in beside]
+    return [table for table in found if len(table)]
 
 
 def _named(poses: Poses, file: Path | None, cameras: Sequence[str]) -> Poses:

@@ -546,6 +546,7 @@ def suggest(
     predictions: FilePath | Poses | Sequence[FilePath | Poses] = (),
     labels: FilePath | Poses | None = None,
     model: FilePath | None = None,
+    other_cameras: Sequence[FilePath | Poses] = (),
     seed: int = 0,
     should_stop: Callable[[], bool] | None = None,
     on_progress: Callable[[Progress], Any] | None = None,
@@ -570,6 +571,8 @@ def suggest(
         A model folder: it also counts on which frames the model differs from itself, when it sees them
         mirrored or turned, and its labels say which poses are usual. Without predictions it makes them, on some
         frames; see `second_look`.
+    other_cameras : sequence of paths or Poses
+        Predictions of the other cameras of the session, for a model that compares cameras.
     seed : int
         Of the clustering for ``diverse``; equal seeds give equal suggestions.
     should_stop : callable, optional
@@ -601,6 +604,10 @@ def suggest(
         raise ConfigError(
             f"{what} only used by 'uncertain': leave out the {'predictions' if given else 'model'}, or {by!r}"
         )
+    if other_cameras and (model is None or not _saved_config(model).video.cameras):
+        raise ConfigError(
+            "predictions of other cameras need a model that compares cameras (video.cameras)"
+        )
     tables = [p if isinstance(p, Poses) else read_poses(p) for p in given]
     known = labels if isinstance(labels, Poses) or labels is None else read_poses(labels)
     with ExitStack() as opened:
@@ -609,7 +616,8 @@ def suggest(
             opened.enter_context(recording)
         asked = should_stop or (lambda: False)
         done = () if known is None else (known,)
-        judge = judge_of(done, None if model is None else Path(model))
+        beside = [p if isinstance(p, Poses) else read_poses(p) for p in other_cameras]
+        judge = judge_of(done, None if model is None else Path(model), [*beside, *tables])
         if model is not None:
             found = second_look.suggest_with_model(
                 Path(model),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semimultipose.agreement import CameraAgreement
+from napari_semimultipose.agreement import CameraAgreement, join, of_other_cameras
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import LabelsError, ModelError
 from napari_semimultipose.io.places import match_names
@@ -340,7 +340,9 @@ def _view_residuals(pca: Any) -> Residuals:
     return mirrored if isinstance(pca, MultiviewPCA) else matched
 
 
-def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
+def judge_of(
+    labels: Sequence[Poses], model: str | Path | None = None, beside: Sequence[Poses] = ()
+) -> Judge:
     """Return what measures predictions for `labeling.suggest`.
 
     Parameters
@@ -349,6 +351,9 @@ def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
         Those with the keypoints of the predictions count; of several, the one with the most animals.
     model : path, optional
         Folder of a model: its labels count instead, if they are there.
+    beside : sequence of Poses
+        Predictions of other cameras, which a model that compares cameras compares with; other recordings in
+        them are left out.
     """
 
     def judge(predictions: Poses) -> Work:
@@ -358,7 +363,7 @@ def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
             except (ModelError, LabelsError):
                 own = None  # the labels were not copied along: others may be given
             if own is not None:
-                return (yield from own.measure(predictions))
+                return (yield from _measured_beside(own, predictions, beside))
         names = set(predictions.skeleton.keypoints)
         human = [p.keep(p.source == Source.HUMAN) for p in labels]
         fitting = [p for p in human if set(p.skeleton.keypoints) == names and p.n_instances]
@@ -368,6 +373,15 @@ def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
         return (yield from Yardstick.of_labels(most).measure(predictions))
 
     return judge
+
+
+def _measured_beside(yardstick: Yardstick, poses: Poses, beside: Sequence[Poses]) -> Work:
+    """Measure poses, together with those of other cameras where cameras are compared."""
+    cameras = yardstick.config.video.cameras
+    parts = [poses, *of_other_cameras(poses, beside, cameras)] if cameras else [poses]
+    joined = join(parts, [None] * len(parts), cameras)
+    found = yield from yardstick.measure(joined.poses)
+    return joined.of_part(found, 0)
 
 
 def drain(work: Work, on_progress: Callable[[float], Any] | None = None) -> dict[str, Metric]:

@@ -16,9 +16,12 @@ from napari_semimultipose.cli import app
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import ConfigError, LabelsError
 from napari_semimultipose.io.labels import write_poses
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.labeling.suggest import Suggestion, drain, suggest_frames
 from napari_semimultipose.metrics import POSE, TEMPORAL, VIEWS
 from napari_semimultipose.models.checkpoint import ModelInfo, write_info
-from napari_semimultipose.plausibility import Yardstick
+from napari_semimultipose.plausibility import Yardstick, judge_of
+from napari_semimultipose.plausibility import drain as measured_at_once
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 K, VIEW = 5, ("top", "side")
@@ -89,10 +92,7 @@ def test_the_size_of_the_pictures_does_not_matter() -> None:
 
     def measured(second: Poses) -> list[np.ndarray]:
         joined = join([parts[0], second], [None, None], VIEW)
-        work = yardstick.measure(joined.poses)
-        from napari_semimultipose.plausibility import drain
-
-        found = drain(work)
+        found = measured_at_once(yardstick.measure(joined.poses))
         return [joined.of_part(found, i)[VIEWS].px for i in range(2)]
 
     large = replace(
@@ -244,3 +244,22 @@ def test_real_cameras_agree(
     others[-1] = replace(others[-1], frame=np.roll(others[-1].frame, 150))
     mixed = api.measure(others, labels=labels, cameras=cameras)
     assert (np.array([np.nanmedian(one[VIEWS].px) for one in mixed]) > 5 * median).all()
+
+
+# ---------------------------------------------------------------- suggestions
+
+
+def test_frames_on_which_the_cameras_disagree_are_suggested(model: Path) -> None:
+    other, own = untracked(displaced(poses_of(1, 40), 23, 3))
+    frames = open_frames(np.zeros((40, 8, 8, 1), np.uint8))
+    frames.path = "/videos/run_side.mp4"
+
+    def first(*beside: Poses) -> Suggestion:
+        judge = judge_of((), model, beside)
+        found = suggest_frames(frames, "uncertain", 1, predictions=[own], judge=judge)
+        return drain(found)[0]
+
+    assert (first(other, own).frame, first(other, own).kind) == (23, "views")
+    assert first(own).kind != "views"
+    with pytest.raises(ConfigError, match="a model that compares cameras"):
+        api.suggest(frames, predictions=own, other_cameras=[other])
