@@ -67,7 +67,7 @@ def sightings(names: Sequence[str], cameras: Sequence[str]) -> tuple[list[Sighti
     keys = [None if r is None else r.whole if r.tail in crowded else r.tail for r in read]
     numbers: dict[str, int] = {}
     titles: list[str] = []
-    taken: dict[tuple[int, int], str] = {}
+    taken: dict[Sighting, str] = {}
     out: list[Sighting] = []
     for name, one, key in zip(names, read, keys, strict=True):
         if one is None or key is None:
@@ -77,12 +77,12 @@ def sightings(names: Sequence[str], cameras: Sequence[str]) -> tuple[list[Sighti
             numbers[key] = len(numbers)
             titles.append(key)
         seen = Sighting(one.camera, numbers[key])
-        other = taken.setdefault((seen.camera, seen.session), name)
-        if other is not name:
+        if seen in taken:
             raise ConfigError(
-                f"{other} and {name} are both of camera {cameras[seen.camera]}, and of one session by their "
+                f"{taken[seen]} and {name} are both of camera {cameras[seen.camera]}, and of one session by their "
                 "names: leave one out, or give the sessions different names"
             )
+        taken[seen] = name
         out.append(seen)
     return out, titles
 
