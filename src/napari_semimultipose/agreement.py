@@ -56,7 +56,10 @@ class CameraAgreement:
         ConfigError
             When the names of recordings are ambiguous.
         """
-        seen = self._seen(poses)
+        return self._why_apart(self._seen(poses)) or self._fit(poses).why.get("multiview", "")
+
+    def _why_apart(self, seen: Moments) -> str:
+        """Say why no two cameras saw one moment; empty when they did."""
         here = [name for c, name in enumerate(self.cameras) if (seen.camera == c).any()]
         if not here:
             return (
@@ -73,7 +76,7 @@ class CameraAgreement:
                 "no two cameras saw one moment: the names of their recordings must be equal but for the "
                 "camera, such as run1_top.mp4 and run1_side.mp4"
             )
-        return self._fit(poses).why.get("multiview", "")
+        return ""
 
     def measure(self, poses: Poses) -> Generator[float, None, Metric | None]:
         """Measure the disagreement of the cameras; yields the share that is done.
@@ -90,10 +93,10 @@ class CameraAgreement:
         """
         import torch
 
-        if self.why_not(poses):
-            return None
-        views: Any = self._fit(poses).views
         seen = self._seen(poses)
+        views: Any = None if self._why_apart(seen) else self._fit(poses).views
+        if views is None:
+            return None
         value = np.full(poses.xy.shape[:3], np.nan)
         limit = np.full(poses.xy.shape[:3], np.nan)
         ratio = self._ratios(poses)

@@ -215,6 +215,22 @@ def test_one_file_of_all_cameras_gets_a_table_for_each(tmp_path: Path) -> None:
         assert (tmp_path / f"both_run_{name}_pca_multiview_error.csv").is_file()
 
 
+def test_pictures_of_one_folder_get_tables_by_camera(tmp_path: Path, model: Path) -> None:
+    """Labelled images of a project, whose videos have one path: their names tell the cameras."""
+    parts = untracked(poses_of(1, 12))
+    images = [
+        replace(p, videos=(Video("/data", tuple(f"run_{name}/img{i}.png" for i in range(12))),))
+        for p, name in zip(parts, VIEW, strict=True)
+    ]
+    file = tmp_path / "images.slp"
+    write_poses(Poses.concatenate(images), file)
+    result = CliRunner().invoke(app, ["measure", str(file), "--model", str(model)])
+    assert result.exit_code == 0, result.stderr
+    for name in VIEW:
+        table = tmp_path / f"images_{name}_pca_multiview_error.csv"
+        assert np.isfinite(column(table, "d")).all()
+
+
 @pytest.mark.parametrize(
     ("folder", "cameras", "most"),
     [("fly", ("Cam-A", "Cam-B", "Cam-C"), 2.0), ("mirror-mouse-separate", ("top", "bot"), 3.0)],

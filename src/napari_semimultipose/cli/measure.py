@@ -118,14 +118,31 @@ def measured(
     written: list[Path] = []
     for i, (poses, target) in enumerate(zip(joined.parts, targets, strict=True)):
         metrics = joined.of_part(found, i)
-        videos = sorted(set(poses.video.tolist()))
-        for v in videos:
+        titles = _titles(poses, yardstick.config.video.cameras)
+        for v, title in titles.items():
             rows = np.flatnonzero(poses.video == v)
-            name = PurePath(poses.videos[v].path).stem or f"video{v}"
-            beside = target if len(videos) == 1 else target.with_stem(f"{target.stem}_{name}")
+            beside = target if len(titles) == 1 else target.with_stem(f"{target.stem}_{title}")
             part, own = poses.select(rows), {n: m.rows(rows) for n, m in metrics.items()}
             written += write_metrics(part, own, beside, yardstick.sets(part))
     return written
+
+
+def _titles(poses: Poses, cameras: Sequence[str]) -> dict[int, str]:
+    """Different names for the videos of poses: of their files, else of their cameras, else numbers."""
+    from napari_semimultipose.data.sessions import frame_name
+    from napari_semimultipose.io.camera_names import sightings
+
+    videos, first = np.unique(poses.video, return_index=True)
+    files = [PurePath(poses.videos[v].path).stem for v in videos]
+    seen = [sightings([frame_name(poses, row)], cameras)[0][0].camera for row in first.tolist()]
+    of_camera = [cameras[c] if c >= 0 else "" for c in seen]
+    numbers = [f"video{v}" for v in videos]
+    chosen = next(
+        names
+        for names in (files, of_camera, numbers)
+        if all(names) and len(set(names)) == len(names)
+    )
+    return dict(zip(videos.tolist(), chosen, strict=True))
 
 
 def summary(metric: Metric) -> str:

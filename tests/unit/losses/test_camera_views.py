@@ -119,9 +119,9 @@ def test_free_coordinates_return_to_where_the_other_cameras_say(views: int, left
     moved.requires_grad_()
     weight = torch.ones(moved.shape[:2])
     weight[one, 2] = 0.1
-    optimizer = torch.optim.SGD([moved], lr=10.0)
+    optimizer = torch.optim.SGD([moved], lr=25.0)
     start = float(model.loss(moved, weight, moment, camera)[0].detach())
-    for _ in range(400):
+    for _ in range(160):
         optimizer.zero_grad()
         model.loss(moved, weight, moment, camera)[0].backward()
         optimizer.step()
