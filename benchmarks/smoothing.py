@@ -107,8 +107,8 @@ def corrupt(files: Sequence[Path], folder: Path) -> tuple[list[Path], np.ndarray
             angle = rng.uniform(0, 2 * np.pi, moved.shape)
             for r, k in np.argwhere(moved):
                 row = rows[head + r]
-                row[x[k]] = repr(float(row[x[k]]) + 30 * np.cos(angle[r, k]))
-                row[x[k] + 1] = repr(float(row[x[k] + 1]) + 30 * np.sin(angle[r, k]))
+                row[x[k]] = repr(float(row[x[k]]) + 30 * float(np.cos(angle[r, k])))
+                row[x[k] + 1] = repr(float(row[x[k] + 1]) + 30 * float(np.sin(angle[r, k])))
         out.append(folder / file.name)
         with out[-1].open("w", newline="") as text:
             csv.writer(text, lineterminator="\n").writerows(rows)
@@ -121,10 +121,13 @@ def off_clean(smoothed: Path, clean: np.ndarray, moved: np.ndarray) -> float:
     return round(float(np.sqrt((((xy - clean) ** 2).sum(-1))[moved].mean())), 3)
 
 
-def on_recordings(data: Path, published: Path | None, folder: Path) -> dict[str, Any]:
+def on_recordings(
+    data: Path, published: Path | None, folder: Path, chosen: Sequence[str]
+) -> dict[str, Any]:
     """Times, agreement and repair on the files of others."""
     results: dict[str, Any] = {}
-    for name, pattern in SETS.items():
+    for name in chosen:
+        pattern = SETS[name]
         files = sorted((data / "eks-ensembles").glob(pattern))
         paths = [str(f) for f in files]
         row: dict[str, Any] = {}
@@ -199,15 +202,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--published", type=Path, help="Python with ensemble-kalman-smoother")
     parser.add_argument("--out", type=Path, help="File for the figures (JSON)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=tuple(SETS),
+        help="These recordings alone, and no simulated walks",
+    )
     given = parser.parse_args()
     published = given.published
     if published is None or not published.with_name("eks").exists():
         print("ensemble-kalman-smoother is not there (see --published): ours alone is measured")
         published = None
-    results: dict[str, Any] = {"simulated": simulated()}
+    results: dict[str, Any] = {} if given.only else {"simulated": simulated()}
     if (given.data / "eks-ensembles").is_dir():
         with tempfile.TemporaryDirectory() as folder:
-            results["recordings"] = on_recordings(given.data, published, Path(folder))
+            results["recordings"] = on_recordings(
+                given.data, published, Path(folder), given.only or tuple(SETS)
+            )
     else:
         print(f"{given.data / 'eks-ensembles'} is not there: simulated walks only")
     if given.out is not None:

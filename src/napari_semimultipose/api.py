@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -295,14 +295,38 @@ def predict(
     return result
 
 
-def measure(
+@overload
+def measure(  # type: ignore[overload-overlap]  # a str is a path, no sequence of paths
     predictions: FilePath | Poses,
     *,
     model: FilePath | None = None,
     labels: FilePath | Poses | None = None,
+    cameras: Sequence[str] = (),
     out: FilePath | None = None,
     on_progress: Callable[[float], Any] | None = None,
-) -> dict[str, Metric]:
+) -> dict[str, Metric]: ...
+
+
+@overload
+def measure(
+    predictions: Sequence[FilePath | Poses],
+    *,
+    model: FilePath | None = None,
+    labels: FilePath | Poses | None = None,
+    cameras: Sequence[str] = (),
+    on_progress: Callable[[float], Any] | None = None,
+) -> list[dict[str, Metric]]: ...
+
+
+def measure(
+    predictions: FilePath | Poses | Sequence[FilePath | Poses],
+    *,
+    model: FilePath | None = None,
+    labels: FilePath | Poses | None = None,
+    cameras: Sequence[str] = (),
+    out: FilePath | None = None,
+    on_progress: Callable[[float], Any] | None = None,
+) -> dict[str, Metric] | list[dict[str, Metric]]:
     """Measure how plausible predictions are, without any truth.
 
     The metrics of Lightning Pose, also for several animals: ``temporal_norm``,
@@ -310,21 +334,25 @@ def measure(
 
     Parameters
     ----------
-    predictions : path or Poses
+    predictions : path, Poses or sequence of these
+        Several are those of the cameras of a session, which are compared with each other.
     model : path, optional
         Folder of the model or ensemble whose labels say which poses are usual.
     labels : path or Poses, optional
         Labels that say it instead.
+    cameras : sequence of str
+        Names of synchronous cameras, each part of the names of its recordings; by default those of the model.
     out : path, optional
         Name of a file of predictions, beside which a CSV file is written for each metric
-        (``NAME_temporal_norm.csv``, ...).
+        (``NAME_temporal_norm.csv``, ...); for predictions of one video.
     on_progress : callable, optional
         Called with the share 0..1 that is done.
 
     Returns
     -------
-    dict of str to Metric
-        In px, with what is plausible; metrics that the labels do not allow are left out.
+    dict of str to Metric, or a list of these
+        In px, with what is plausible; metrics that the labels do not allow are left out. A list for several
+        predictions, in their order.
 
     Raises
     ------
@@ -334,26 +362,39 @@ def measure(
         When files cannot be read, or have other keypoints.
     """
     from napari_semimultipose import plausibility
+    from napari_semimultipose.agreement import join
     from napari_semimultipose.io.metric_tables import write_metrics
 
-    poses = predictions if isinstance(predictions, Poses) else read_poses(predictions)
-    yardstick = yardstick_of(model, labels)
-    found = plausibility.drain(yardstick.measure(poses), on_progress)
+    single = isinstance(predictions, (str, os.PathLike, Poses))
+    given: list[Any] = [predictions] if single else list(predictions)  # type: ignore[arg-type]
+    yardstick = yardstick_of(model, labels, cameras=cameras)
+    joined = join(
+        [p if isinstance(p, Poses) else read_poses(p) for p in given],
+        [None if isinstance(p, Poses) else Path(p) for p in given],
+        yardstick.config.video.cameras,
+    )
+    found = plausibility.drain(yardstick.measure(joined.poses), on_progress)
     if out is not None:
-        write_metrics(poses, found, Path(out), yardstick.sets(poses))
-    return found
+        write_metrics(joined.poses, found, Path(out), yardstick.sets(joined.poses))
+    parts = [joined.of_part(found, i) for i in range(len(given))]
+    return parts[0] if single else parts
 
 
-def yardstick_of(model: FilePath | None, labels: FilePath | Poses | None) -> Yardstick:
+def yardstick_of(
+    model: FilePath | None, labels: FilePath | Poses | None, *, cameras: Sequence[str] = ()
+) -> Yardstick:
     """Return what predictions are compared with: the labels of a model, or labels; see `measure`."""
     from napari_semimultipose.plausibility import Yardstick
 
     if (model is None) == (labels is None):
         raise ConfigError("give the model whose labels say what is usual, or labels: one of them")
     if model is not None:
-        return Yardstick.of_model(Path(model))
-    assert labels is not None
-    return Yardstick.of_labels(labels if isinstance(labels, Poses) else read_poses(labels))
+        found = Yardstick.of_model(Path(model))
+    else:
+        assert labels is not None
+        known = labels if isinstance(labels, Poses) else read_poses(labels)
+        found = Yardstick.of_labels(known)
+    return found.with_cameras(cameras) if cameras else found
 
 
 def render(
@@ -505,6 +546,7 @@ def suggest(
     predictions: FilePath | Poses | Sequence[FilePath | Poses] = (),
     labels: FilePath | Poses | None = None,
     model: FilePath | None = None,
+    other_cameras: Sequence[FilePath | Poses] = (),
     seed: int = 0,
     should_stop: Callable[[], bool] | None = None,
     on_progress: Callable[[Progress], Any] | None = None,
@@ -529,6 +571,8 @@ def suggest(
         A model folder: it also counts on which frames the model differs from itself, when it sees them
         mirrored or turned, and its labels say which poses are usual. Without predictions it makes them, on some
         frames; see `second_look`.
+    other_cameras : sequence of paths or Poses
+        Predictions of the other cameras of the session, for a model that compares cameras.
     seed : int
         Of the clustering for ``diverse``; equal seeds give equal suggestions.
     should_stop : callable, optional
@@ -560,6 +604,10 @@ def suggest(
         raise ConfigError(
             f"{what} only used by 'uncertain': leave out the {'predictions' if given else 'model'}, or {by!r}"
         )
+    if other_cameras and (model is None or not _saved_config(model).video.cameras):
+        raise ConfigError(
+            "predictions of other cameras need a model that compares cameras (video.cameras)"
+        )
     tables = [p if isinstance(p, Poses) else read_poses(p) for p in given]
     known = labels if isinstance(labels, Poses) or labels is None else read_poses(labels)
     with ExitStack() as opened:
@@ -568,7 +616,8 @@ def suggest(
             opened.enter_context(recording)
         asked = should_stop or (lambda: False)
         done = () if known is None else (known,)
-        judge = judge_of(done, None if model is None else Path(model))
+        beside = [p if isinstance(p, Poses) else read_poses(p) for p in other_cameras]
+        judge = judge_of(done, None if model is None else Path(model), [*beside, *tables])
         if model is not None:
             found = second_look.suggest_with_model(
                 Path(model),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semimultipose.agreement import CameraAgreement, join, of_other_cameras
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import LabelsError, ModelError
 from napari_semimultipose.io.places import match_names
@@ -96,6 +97,22 @@ class Yardstick:
             raise LabelsError("there is no labelled animal that predictions can be compared with")
         return cls(human, with_kind(config or Config(), human))
 
+    def with_cameras(self, cameras: Sequence[str]) -> Yardstick:
+        """Return one that compares synchronous cameras instead of mirrored views.
+
+        Raises
+        ------
+        ConfigError
+            When no labelled picture is of one of them, by its name.
+        """
+        from napari_semimultipose.data.sessions import frame_name
+        from napari_semimultipose.io.camera_names import check_cameras
+
+        names = [frame_name(self.labels, row) for row in range(len(self.labels))]
+        check_cameras(cameras, names)
+        settings = {"video.cameras": list(cameras), "video.views": []}
+        return replace(self, config=self.config.with_settings(settings))
+
     def sets(self, poses: Poses) -> list[str] | None:
         """Say for each row of predictions on images what it was for the model; None for frames of videos.
 
@@ -118,7 +135,7 @@ class Yardstick:
         Parameters
         ----------
         poses : Poses
-            Predictions, perhaps on several videos.
+            Predictions, perhaps on several videos; those of all cameras of a session where cameras are compared.
 
         Returns
         -------
@@ -128,6 +145,7 @@ class Yardstick:
         out: dict[str, Metric] = {}
         shape = poses.xy.shape[:3]
         videos = sorted(set(poses.video.tolist()))
+        steps = len(videos) + (self.cameras is not None)
         for number, video in enumerate(videos):
             rows = np.flatnonzero(poses.video == video)
             rows = rows[np.argsort(poses.frame[rows], kind="stable")]
@@ -136,19 +154,36 @@ class Yardstick:
             work = _measure(part, fitted, size, bool(poses.videos[video].images))
             while True:
                 try:
-                    yield (number + next(work)) / len(videos)
+                    yield (number + next(work)) / steps
                 except StopIteration as end:
                     found: dict[str, Metric] = end.value
                     break
             for name, metric in found.items():
                 whole = out.setdefault(name, Metric(np.full(shape, np.nan), np.full(shape, np.nan)))
                 whole.px[rows], whole.limit_px[rows] = metric.px, metric.limit_px
+        if self.cameras is not None and len(poses):
+            between = self.cameras.measure(poses)
+            while True:
+                try:
+                    yield (len(videos) + next(between)) / steps
+                except StopIteration as end:
+                    if end.value is not None:
+                        out[VIEWS] = end.value
+                    break
         return out
 
     def missing(self, poses: Poses) -> dict[str, str]:
         """Say which metrics cannot be measured on predictions, and why, by name."""
         fitted, _ = self.fit(poses, int(poses.video[0]) if len(poses) else 0)
-        return {_NAMES[name]: why for name, why in fitted.why.items()}
+        missing = {_NAMES[name]: why for name, why in fitted.why.items()}
+        if self.cameras is not None and (why := self.cameras.why_not(poses)):
+            missing[VIEWS] = why
+        return missing
+
+    @property
+    def cameras(self) -> CameraAgreement | None:
+        """What the labels say about several cameras; None without any."""
+        return CameraAgreement(self.labels, self.config) if self.config.video.cameras else None
 
     def fit(self, poses: Poses, video: int) -> tuple[Subspaces, float]:
         """Fit the subspaces in px of a video of predictions.
@@ -181,6 +216,8 @@ class Yardstick:
             labels.skeleton,
             single=single,
             reference=size if np.isfinite(size) else 1.0,
+            # Cameras are compared with each other; see `cameras`.
+            wanted=("pca",) if self.config.video.cameras else ("pca", "multiview"),
         )
         return fitted, size
 
@@ -303,7 +340,9 @@ def _view_residuals(pca: Any) -> Residuals:
     return mirrored if isinstance(pca, MultiviewPCA) else matched
 
 
-def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
+def judge_of(
+    labels: Sequence[Poses], model: str | Path | None = None, beside: Sequence[Poses] = ()
+) -> Judge:
     """Return what measures predictions for `labeling.suggest`.
 
     Parameters
@@ -312,6 +351,9 @@ def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
         Those with the keypoints of the predictions count; of several, the one with the most animals.
     model : path, optional
         Folder of a model: its labels count instead, if they are there.
+    beside : sequence of Poses
+        Predictions of other cameras, which a model that compares cameras compares with; other recordings in
+        them are left out.
     """
 
     def judge(predictions: Poses) -> Work:
@@ -321,7 +363,7 @@ def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
             except (ModelError, LabelsError):
                 own = None  # the labels were not copied along: others may be given
             if own is not None:
-                return (yield from own.measure(predictions))
+                return (yield from _measured_beside(own, predictions, beside))
         names = set(predictions.skeleton.keypoints)
         human = [p.keep(p.source == Source.HUMAN) for p in labels]
         fitting = [p for p in human if set(p.skeleton.keypoints) == names and p.n_instances]
@@ -331,6 +373,15 @@ def judge_of(labels: Sequence[Poses], model: str | Path | None = None) -> Judge:
         return (yield from Yardstick.of_labels(most).measure(predictions))
 
     return judge
+
+
+def _measured_beside(yardstick: Yardstick, poses: Poses, beside: Sequence[Poses]) -> Work:
+    """Measure poses, together with those of other cameras where cameras are compared."""
+    cameras = yardstick.config.video.cameras
+    parts = [poses, *of_other_cameras(poses, beside, cameras)] if cameras else [poses]
+    joined = join(parts, [None] * len(parts), cameras)
+    found = yield from yardstick.measure(joined.poses)
+    return joined.of_part(found, 0)
 
 
 def drain(work: Work, on_progress: Callable[[float], Any] | None = None) -> dict[str, Metric]:

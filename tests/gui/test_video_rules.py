@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from qtpy.QtTest import QTest
+
 from napari_semimultipose.config import Config
+from napari_semimultipose.errors import ConfigError
 from napari_semimultipose.widgets.training_settings import TrainingSettings
 
 
@@ -16,9 +20,11 @@ def test_rules_become_settings(qtbot):
     form.rules.boxes["temporal"].click()
     form.rules.boxes["multiview"].click()
     form.rules.strength.set_value(2.5)
+    QTest.keyClicks(form.rules.cameras.focusProxy(), " top,side ,")
     config = form.config()
     assert config.video.losses == ("temporal", "multiview")
     assert config.video.strength == 2.5
+    assert config.video.cameras == ("top", "side")
     assert form.rules.title() == "Video rules: 2 of 3"
 
 
@@ -39,3 +45,12 @@ def test_a_preset_sets_the_network_and_the_rules(qtbot):
     form.preset.set_value("lightning_pose")
     assert form.config() == Config.from_preset("lightning_pose")
     assert not form.rules.boxes["pca"].isChecked()
+
+
+def test_cameras_and_mirrors_exclude_each_other(qtbot):
+    form = TrainingSettings()
+    qtbot.addWidget(form)
+    form.rules.cameras.set_value(("top", "side"))
+    form.advanced.form("video").editor("views").set_value((("a", "b"), ("c", "d")))
+    with pytest.raises(ConfigError, match="either views"):
+        form.config()

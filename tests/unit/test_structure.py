@@ -34,6 +34,7 @@ FLOORS = {
     "recordings": 4,
     "background": 4.5,
     "crossfit": 4.5,
+    "agreement": 4.4,
     "plausibility": 4.5,
     "reports": 4.7,
     "second_look": 4.5,

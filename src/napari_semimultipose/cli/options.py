@@ -30,6 +30,28 @@ Animals = Annotated[
     int | None, typer.Option(min=0, help="Number of animals, if it is fixed; 0: unknown.")
 ]
 
+Cameras = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,...",
+        help="Names of synchronous cameras, each part of the names of its files.",
+    ),
+]
+
+
+def names_of(text: str, option: str) -> list[str]:
+    """Read two names or more with commas between them.
+
+    Raises
+    ------
+    ConfigError
+        When there is one name, or an empty one.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if len(names) < 2 or not all(names):
+        raise ConfigError(f"{option} {text!r}: write two names or more with commas between them")
+    return names
+
 
 def parse_frame_range(text: str | None) -> slice | None:
     """Read ``A:B`` or ``A:B:STEP``, each part optional; B is not included.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from napari_semimultipose.cli.progress import Progress, duration, progress
 from napari_semimultipose.cli.stopping import stop_on_signal
 from napari_semimultipose.errors import FramesError, SemiMultiPoseError
 from napari_semimultipose.sources import some
+
+if TYPE_CHECKING:
+    from napari_semimultipose.poses import Poses
 
 
 def predict(
@@ -76,6 +79,7 @@ def predict(
     config = api.prediction_config(model, config, animals=animals)
     jobs = plan(frames, out)
     predictor = load_predictor(model, config.predict)
+    cameras = config.video.cameras  # these are compared once all of a session are predicted
     several = not (len(jobs) == 1 and jobs[0].target == out)
     failed: list[str] = []
     with progress("predicting") as display, stop_on_signal() as stop:
@@ -98,9 +102,8 @@ def predict(
                     break
                 write(poses, job.target)
                 display.note(f"{job.target}: {poses.n_instances} animals on {len(poses)} frames")
-                if metrics:
-                    for file in measured(poses, job.target, model=model, say=display.note):
-                        display.note(f"{file}: how plausible the keypoints are")
+                if metrics and not cameras:
+                    _measure([poses], [job.target], model, display)
                 pace = _Pace(display, f"{label}, labelled video")
                 if video and api.render(
                     poses, job.source, job.clip, should_stop=stop, on_progress=pace
@@ -113,9 +116,43 @@ def predict(
                 display.note(f"failed: {failed[-1]}")
             if stop():
                 break
+        if metrics and cameras and not stop():
+            try:
+                _measure_cameras(jobs, cameras, model, display)
+            except SemiMultiPoseError as error:
+                failed.append(f"metrics: {error}")
+                display.note(f"failed: {failed[-1]}")
     stop.exit_if_asked()
     if failed:
         raise FramesError(f"{len(failed)} of {len(jobs)} recordings failed; the first: {failed[0]}")
+
+
+def _measure(
+    parts: Sequence[Poses], targets: Sequence[Path], model: Path, display: Progress
+) -> None:
+    """Write how plausible predictions are beside their files."""
+    from napari_semimultipose.api import yardstick_of
+
+    for file in measured(parts, targets, targets, yardstick_of(model, None), say=display.note):
+        display.note(f"{file}: how plausible the keypoints are")
+
+
+def _measure_cameras(
+    jobs: Sequence[Job], cameras: Sequence[str], model: Path, display: Progress
+) -> None:
+    """Measure the predictions of each session together, those of earlier commands included."""
+    from napari_semimultipose.io.camera_names import sightings
+    from napari_semimultipose.io.labels import read_poses
+
+    there = [job for job in jobs if job.target.exists()]
+    found, titles = sightings([str(job.source) for job in there], cameras)
+    groups: dict[int, list[Path]] = {}
+    for i, (job, seen) in enumerate(zip(there, found, strict=True)):
+        groups.setdefault(seen.session if seen.session >= 0 else -1 - i, []).append(job.target)
+    for session, targets in groups.items():
+        if len(targets) > 1:
+            display.note(f"session {titles[session]}:")
+        _measure([read_poses(target) for target in targets], targets, model, display)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from napari_semimultipose.cli.options import Animals, settings_of
+from napari_semimultipose.cli.options import Animals, Cameras, names_of, settings_of
 from napari_semimultipose.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,13 +43,7 @@ def smooth(
             "example _top,_bot.",
         ),
     ] = None,
-    cameras: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,...",
-            help="Names of synchronous cameras, each part of the names of its files.",
-        ),
-    ] = None,
+    cameras: Cameras = None,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -88,13 +82,13 @@ def smooth(
 
     given = {"noise": noise} | ({} if smoothness is None else {"smoothness": smoothness})
     config = settings_of(SmoothConfig, settings or [], **given)
-    names = _names(cameras, "--cameras") if cameras else []
+    names = names_of(cameras, "--cameras") if cameras else []
     several = bool(names) or calibration is not None
     _check_out(predictions, out, several)
     found = api.smooth(
         predictions,
         config=config,
-        mirrored=_names(mirrored, "--mirrored") if mirrored else (),
+        mirrored=names_of(mirrored, "--mirrored") if mirrored else (),
         cameras=names,
         calibration=calibration,
         tracking=None if animals is None else TrackConfig(animals=animals),
@@ -104,13 +98,6 @@ def smooth(
     else:
         _write(found.result.poses[0], found.observed[0], out)
     _tell(found)
-
-
-def _names(text: str, option: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if len(names) < 2 or not all(names):
-        raise ConfigError(f"{option} {text!r}: write two names or more with commas between them")
-    return names
 
 
 def _check_out(predictions: Sequence[Path], out: Path, several: bool) -> None:

@@ -66,6 +66,14 @@ def suggest(
             "the frames.",
         ),
     ] = None,
+    other_cameras: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Predictions of another camera of the session (may be given several times), for a model that "
+            "was trained with --cameras: frames on which the cameras disagree are doubtful.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering (diverse).")] = 0,
     json_file: Annotated[
         Path | None,
@@ -94,6 +102,7 @@ def suggest(
                 predictions=predictions or (),
                 labels=labels,
                 model=model,
+                other_cameras=other_cameras or (),
                 seed=seed,
                 should_stop=stop,
                 on_progress=_Pace(display),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_semimultipose.cli.options import Device, Settings
+from napari_semimultipose.cli.options import Device, Settings, names_of
 from napari_semimultipose.cli.progress import Progress, duration, progress
 from napari_semimultipose.cli.stopping import stop_on_signal
 from napari_semimultipose.errors import LabelsError, TrainingError
@@ -83,6 +83,14 @@ def train(
             "need videos, of the labels or --unlabeled.",
         ),
     ] = None,
+    cameras: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Names of synchronous cameras, each part of the names of its recordings and pictures: the "
+            "loss multiview compares what they see at the same frame.",
+        ),
+    ] = None,
     around: Annotated[
         bool | None,
         typer.Option(
@@ -120,6 +128,8 @@ def train(
         named["model.kind"] = "directpose"  # the methods are its own
     if losses is not None:
         named["video.losses"] = [name.strip() for name in losses.split(",") if name.strip()]
+    if cameras is not None:
+        named["video.cameras"] = names_of(cameras, "--cameras")
     free: list[Any] = [*(unlabeled or ()), *context.args]
     base: Mapping[str, Any] = {}
     notes: Sequence[str] = ()

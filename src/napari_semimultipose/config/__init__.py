@@ -122,7 +122,9 @@ class Config(Settings):
             return cls.model_validate(tree)
         except ValidationError as error:
             lines = [
-                f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']} (got {e['input']!r})"
+                f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}"
+                # What a whole group was given says little where its settings do not go together.
+                + ("" if e["type"] == "value_error" else f" (got {e['input']!r})")
                 for e in error.errors()
             ]
             raise ConfigError(f"{origin}wrong settings: " + "; ".join(lines)) from None

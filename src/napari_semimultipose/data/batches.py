@@ -21,6 +21,7 @@ from napari_semimultipose.data.clips import ClipMaker
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.paste import LabeledView, paste
 from napari_semimultipose.data.pseudo import PseudoPoses, PseudoView, pseudo_view
+from napari_semimultipose.data.sessions import meetings
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.data.views import (
     Affine,
@@ -69,9 +70,16 @@ class BatchMaker:
         self.mirror = data.poses.skeleton.mirror_index
         self.scaled = ScaledFrames(data.scale or 1.0, config.cache_mb)
         self._places = self._animal_places(data)
+        self._meetings = meetings(data)
         self.pseudo: Mapping[Hashable, PseudoPoses] = {}
         self.clips = ClipMaker(
-            data.footage, lambda ref: self.scaled(ref), self._clip_view, self.side, augment, seed
+            data.footage,
+            lambda ref: self.scaled(ref),
+            self._clip_views,
+            self.side,
+            augment,
+            seed,
+            data.sessions.complete,
         )
 
     @property
@@ -79,16 +87,25 @@ class BatchMaker:
         """Side of the views, px."""
         return self.config.crop_px
 
-    def _clip_view(self, size: tuple[int, int], rng: np.random.Generator) -> Affine:
-        """Random map for a clip, around a place where animals were labelled; never mirrored."""
-        place = rng.uniform(0, 1, 2)
-        if len(self._places):
-            place = self._places[int(rng.integers(len(self._places)))]
-        center = np.clip(place, 0, 1) * [size[1] - 1, size[0] - 1]
+    def _clip_views(
+        self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator
+    ) -> list[Affine]:
+        """Random maps for a clip, around a place where animals were labelled; never mirrored.
+
+        The cameras of a session look at one labelled animal, each at its place in its own picture.
+        """
+        known = self._places[:, None] if len(sizes) == 1 else self._meetings
+        places = rng.uniform(0, 1, (len(sizes), 2))
+        if len(known):
+            places = known[int(rng.integers(len(known)))]
         middle = (self.side - 1) / 2
-        angle = rng.uniform(-self.augment.rotate_deg, self.augment.rotate_deg)
-        zoom = self._zoom(size, rng)
-        return affine_about(center, (middle, middle), angle_deg=angle, zoom=zoom)
+        views = []
+        for size, place in zip(sizes, places, strict=True):
+            center = np.clip(place, 0, 1) * [size[1] - 1, size[0] - 1]
+            angle = rng.uniform(-self.augment.rotate_deg, self.augment.rotate_deg)
+            zoom = self._zoom(size, rng)
+            views.append(affine_about(center, (middle, middle), angle_deg=angle, zoom=zoom))
+        return views
 
     @staticmethod
     def _animal_places(data: TrainingData) -> np.ndarray:
@@ -147,7 +164,8 @@ class BatchMaker:
     def reads(self, iteration: int, size: BatchSize) -> list[FrameRef]:
         """Return all frames that the batch of an iteration reads."""
         labeled, unlabeled = self.refs(iteration, size)
-        clip = self.clips.refs(iteration, size.clip) if self._has_clip(iteration, size) else []
+        cameras = self.clips.refs(iteration, size.clip) if self._has_clip(iteration, size) else []
+        clip = [ref for camera in cameras for ref in camera]
         beside = [other for ref in labeled for other in self._neighbours(ref)]
         return [*labeled, *beside, *unlabeled, *clip]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -78,8 +79,10 @@ class WholeFrameMaker(BatchMaker):
         """Side of the views, px."""
         return self.heatmap.side_px
 
-    def _clip_view(self, size: tuple[int, int], rng: np.random.Generator) -> Affine:
-        return self._whole_view(size, rng, mirror=False)
+    def _clip_views(
+        self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator
+    ) -> list[Affine]:
+        return [self._whole_view(size, rng, mirror=False) for size in sizes]
 
     def _whole_view(
         self, size: tuple[int, int], rng: np.random.Generator, *, mirror: bool = True

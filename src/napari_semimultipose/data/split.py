@@ -11,6 +11,7 @@ import numpy as np
 from napari_semimultipose.config import DataConfig
 from napari_semimultipose.data.clips import Footage, footage_of
 from napari_semimultipose.data.frames import FrameRef, spread_evenly
+from napari_semimultipose.data.sessions import Sessions, moments
 from napari_semimultipose.errors import LabelsError, TrainingError
 from napari_semimultipose.poses import Poses, Source
 
@@ -33,6 +34,8 @@ class TrainingData:
         What the user should know about the labels.
     footage : tuple of Footage
         The recordings whose frames follow each other.
+    sessions : Sessions
+        Which recordings were made together (see `data.sessions`).
     neighbours : mapping of hashable to tuple of FrameRef
         The two frames before and the two after each labelled frame, by its `FrameRef.key`; empty where
         they are not asked for (see `data.neighbours`).
@@ -45,6 +48,7 @@ class TrainingData:
     scale: float
     notes: tuple[str, ...] = ()
     footage: tuple[Footage, ...] = ()
+    sessions: Sessions = field(default_factory=Sessions)
     neighbours: Mapping[Hashable, tuple[FrameRef, ...]] = field(default_factory=dict)
 
     def split(self) -> dict[str, Any]:
@@ -82,6 +86,7 @@ def prepare(
     exclude: Collection[tuple[int, int]] = (),
     seed: int = 0,
     validation_keys: Collection[tuple[int, int]] | None = None,
+    cameras: Sequence[str] = (),
 ) -> TrainingData:
     """Sort all frames into labelled, validation and unlabelled ones.
 
@@ -99,6 +104,8 @@ def prepare(
         Frames that training must not see.
     validation_keys : collection of (video, frame), optional
         The validation frames, when resuming; drawn with `seed` otherwise.
+    cameras : sequence of str
+        Names of synchronous cameras: what they saw at one moment trains or validates together.
 
     Raises
     ------
@@ -151,8 +158,7 @@ def prepare(
     free = [free[i] for i in spread_evenly(len(free), config.max_unlabeled)]
     rng = np.random.default_rng([seed, 1])
     if validation_keys is None:
-        n_validation = int(len(labelled) * config.validation_fraction)
-        chosen = {labelled[i].key for i in rng.permutation(len(labelled))[:n_validation]}
+        chosen = _drawn(poses, labelled, config.validation_fraction, cameras, rng)
     else:
         chosen = set(validation_keys)
     train = [r for r in labelled if r.key not in chosen]
@@ -167,13 +173,39 @@ def prepare(
             "the animals have one keypoint, so their size is unknown: frames keep their scale",
         )
     footage = [
-        footage_of(recording, (video,), [f for v, f in excluded if v == video])
+        footage_of(
+            recording,
+            (video,),
+            [f for v, f in excluded if v == video],
+            poses.videos[video].path,
+        )
         for video, recording in frames.items()
     ]
     footage += [footage_of(r, ("unlabeled", number)) for number, r in enumerate(unlabeled)]
     return TrainingData(
         poses, train, validation, free, scale, notes, tuple(f for f in footage if f is not None)
     )
+
+
+def _drawn(
+    poses: Poses,
+    labelled: Sequence[FrameRef],
+    fraction: float,
+    cameras: Sequence[str],
+    rng: np.random.Generator,
+) -> set[Hashable]:
+    """Draw the keys of validation frames; the pictures of one moment stay together."""
+    group = np.arange(len(labelled))
+    if cameras:
+        seen = moments(poses, [ref.row for ref in labelled], cameras)
+        group = np.where(seen.camera >= 0, seen.moment, seen.moment.max(initial=-1) + 1 + group)
+    members = [np.flatnonzero(group == g) for g in dict.fromkeys(group.tolist())]
+    chosen: set[Hashable] = set()
+    for g in rng.permutation(len(members)).tolist():
+        if len(chosen) + len(members[g]) > int(len(labelled) * fraction):
+            break
+        chosen |= {labelled[i].key for i in members[g].tolist()}
+    return chosen
 
 
 def _readable(recording: Frames) -> Sequence[int]:

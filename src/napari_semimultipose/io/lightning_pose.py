@@ -70,31 +70,45 @@ def read_project(path: str | Path) -> Project:
     labels = tables[0] if len(tables) == 1 else file
     videos = "videos"
     made = _Translation()
+    matches: Any = None
+    names: list[str] = []
     if layout.config is not None:
         data = layout.config["data"]
         videos = str(data.get("video_dir") or videos)
+        matches = data.get("mirrored_column_matches")
         names = _keypoints(data.get("keypoint_names"), tables[0])
         made = _translate(layout.config, names)
     if len(tables) > 1:
-        _cameras(list(layout.tables), made)
+        _cameras(list(layout.tables), matches, len(names), made)
     return Project(
         labels, layout.folder, _videos(layout.folder, videos), made.settings, tuple(made.notes)
     )
 
 
-def _cameras(names: Sequence[str], made: _Translation) -> None:
-    """Say how several cameras are learnt."""
+def _cameras(names: Sequence[str], matches: Any, n_keypoints: int, made: _Translation) -> None:
+    """Say how several cameras are learnt; their views are compared where the project does so.
+
+    Parameters
+    ----------
+    matches : object
+        ``mirrored_column_matches``; of several cameras the numbers of the keypoints that are compared.
+    """
     made.notes.append(
         f"the cameras {', '.join(names)} are learnt by one network that sees each picture by itself; "
         "'semimultipose smooth --cameras' joins their predictions"
     )
     made.notes = [note for note in made.notes if "mirrored_column_matches" not in note]
     made.settings.pop("video.views", None)
-    losses = made.settings.get("video.losses", [])
-    if "multiview" in losses:
-        made.settings["video.losses"] = [name for name in losses if name != "multiview"]
+    made.settings["video.cameras"] = list(names)
+    compared = isinstance(matches, list) and all(isinstance(i, int) for i in matches)
+    if (
+        "multiview" in made.settings.get("video.losses", [])
+        and compared
+        and len(set(matches)) < n_keypoints
+    ):
         made.notes.append(
-            "the loss pca_multiview compares mirrored views of one picture, not cameras: it is left out"
+            f"mirrored_column_matches names {len(set(matches))} of {n_keypoints} keypoints: all that are "
+            "labelled in several cameras are compared"
         )
 
 

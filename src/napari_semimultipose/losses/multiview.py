@@ -127,7 +127,8 @@ def why_no_multiview_pca(poses: Array, views: NDArray[np.int64]) -> str:
     if views.size == 0 or len(views) < 2:
         return (
             "multi-view PCA needs to know which keypoints are the same body part in several views: "
-            "name them with the view as ending (nose_top, nose_bot), or set video.views"
+            "name them with the view as ending (nose_top, nose_bot), or set video.views; for cameras with recordings of "
+            "their own set video.cameras"
         )
     complete = int(np.isfinite(poses[:, views]).all((1, 3)).sum())
     need = max(10, 4 * len(views))

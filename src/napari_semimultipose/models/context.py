@@ -57,11 +57,16 @@ class FrameFeatures:
         )
 
 
-def clip_windows(count: int, device: torch.device | None = None) -> Tensor:
-    """Return the windows [T, 5] of the frames of a clip; its first and last frame stand for missing ones."""
+def clip_windows(count: int, device: torch.device | None = None, *, parts: int = 1) -> Tensor:
+    """Return the windows [P * T, 5] of the T frames of P clips that lie behind each other.
+
+    The first and last frame of a clip stand for missing ones.
+    """
     middle = torch.arange(count, device=device)[:, None]
     reach = torch.arange(-REACH, REACH + 1, device=device)
-    return (middle + reach).clamp(0, max(count - 1, 0))
+    windows = (middle + reach).clamp(0, max(count - 1, 0))
+    start = count * torch.arange(parts, device=device)[:, None, None]
+    return (windows + start).flatten(0, 1)
 
 
 def still_windows(count: int, device: torch.device | None = None) -> Tensor:

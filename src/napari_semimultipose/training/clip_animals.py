@@ -66,7 +66,10 @@ class ClipObjective:
         if batch.clip is None:
             return loss
         images = batch.clip.images
-        windows = None if batch.around is None else clip_windows(len(images), images.device)
+        windows = None
+        if batch.around is not None:
+            clip = batch.clip
+            windows = clip_windows(clip.length, images.device, parts=clip.n_cameras)
         output: Output = network(images, windows)
         least = self.video.config.min_confidence
         poses = clip_poses(output, batch.clip, least)
@@ -99,17 +102,26 @@ def clip_poses(output: Output, clip: Clip, least: float) -> ClipPoses:
     whole = inside.float().mean(1) >= 1 - _CUT
     found, inside = found.select(whole), inside[whole]
     confidence = torch.where(inside, sample_heat(output, found), 0.0).detach()
-    xy = clip.undo(found.xy)
+    xy = clip.undo(found.xy, found.image)
     size = animal_sizes(xy.detach(), confidence >= least)
     points, sure = xy.detach().double().cpu().numpy(), (confidence >= least).cpu().numpy()
     sizes, frame = size.double().cpu().numpy(), found.image.cpu().numpy()
     pairs = []
     for t in range(len(clip.images) - 1):
+        if (t + 1) % clip.length == 0:
+            continue  # the next image is the first one of another camera
         a, b = np.flatnonzero(frame == t), np.flatnonzero(frame == t + 1)
         i, j = associate(points[a], points[b], sure[a], sure[b], sizes[a], sizes[b])
         pairs.append(np.stack([a[i], b[j]], 1))
     index = np.concatenate(pairs) if pairs else np.zeros((0, 2), np.int64)
-    return ClipPoses(xy, confidence, torch.from_numpy(index).to(xy.device), size, found.image)
+    return ClipPoses(
+        xy,
+        confidence,
+        torch.from_numpy(index).to(xy.device),
+        size,
+        found.image % clip.length,
+        clip.camera_of(found.image),
+    )
 
 
 def animal_sizes(xy: Tensor, sure: Tensor) -> Tensor:

@@ -84,20 +84,23 @@ class HeatmapObjective:
         n, device = batch.n_labeled, batch.images.device
         windows = view_windows(n, n_images, device)
         if clip is not None:
-            windows = torch.cat([windows, n + clip_windows(len(clip.images), device)])
+            frames = clip_windows(clip.length, device, parts=clip.n_cameras)
+            windows = torch.cat([windows, n + frames])
         return windows, batch.around.flatten(0, 1)
 
     def _follow(self, output: HeatmapOutput, clip: Clip) -> ClipPoses:
         """Return the animal on the frames of a clip."""
         positions = decode(output, self.config.heatmap.sigma_cells)
         assert self.video is not None
-        t = len(clip.images)
-        step = torch.arange(t - 1, device=positions.xy.device)
+        image = torch.arange(len(clip.images), device=positions.xy.device)
+        steps = image.view(clip.n_cameras, clip.length)
         return ClipPoses(
             clip.undo(positions.xy),
             positions.mass,
-            torch.stack([step, step + 1], 1),
-            positions.xy.new_full((t,), self.video.reference),
+            torch.stack([steps[:, :-1], steps[:, 1:]], -1).flatten(0, 1),
+            positions.xy.new_full((len(image),), self.video.reference),
+            image % clip.length,
+            clip.camera_of(image),
         )
 
     def _supervised(self, output: HeatmapOutput, batch: Batch) -> Tensor:

@@ -16,6 +16,7 @@ from napari_semimultipose.data.batch import BatchSize
 from napari_semimultipose.data.batches import BatchMaker
 from napari_semimultipose.data.loaders import OnDemand, Prefetcher
 from napari_semimultipose.data.neighbours import with_neighbours
+from napari_semimultipose.data.sessions import with_sessions
 from napari_semimultipose.data.single import WholeFrameMaker
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.errors import SemiMultiPoseError, TrainingError
@@ -98,7 +99,11 @@ def train(
             exclude=exclude,
             seed=run.config.train.seed,
             validation_keys=run.validation_keys,
+            cameras=run.config.video.cameras,
         )
+        video = run.config.video
+        if video.cameras and "multiview" in video.losses and video.strength > 0:
+            data = with_sessions(data, video.cameras)
         if run.config.model.context:
             data = with_neighbours(data, frames, exclude)
             if not data.neighbours:

@@ -9,8 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.config import VideoConfig
+from napari_semimultipose.data.sessions import Moments, animals
 from napari_semimultipose.data.single import posture
 from napari_semimultipose.errors import ConfigError
+from napari_semimultipose.losses.camera_views import (
+    CameraViews,
+    fit_camera_views,
+    why_no_camera_views,
+)
 from napari_semimultipose.losses.matched_views import (
     MatchedViews,
     fit_matched_views,
@@ -39,11 +45,14 @@ class LabelledAnimals:
     xy : array [N, K, 2]
         px of the scaled frames; NaN: missing.
     frame : array [N] of int
-        Number of the frame, counted over all videos.
+        Number of the frame, counted over all videos; with several cameras the moment that their pictures share.
     animal, view : arrays [N] of int
-        By the names of their tracks: the animal, and the view that it is seen in; -1 where they tell no view.
+        The animal, and the view that it is seen in, by the names of their tracks; -1 where they tell no view.
+        With several cameras the view is the camera.
     scale : float
         Median scale of the frames.
+    scales : array [N]
+        Scale of the frame of each.
     """
 
     xy: NDArray[np.float64]
@@ -51,6 +60,7 @@ class LabelledAnimals:
     animal: Ints
     view: Ints
     scale: float
+    scales: NDArray[np.float64]
 
     @property
     def size(self) -> float:
@@ -68,7 +78,7 @@ class Subspaces:
     """What was fitted; `why` says of the rest what is missing, by the name of the loss."""
 
     pose: PosePCA | None = None
-    views: MultiviewPCA | MatchedViews | None = None
+    views: MultiviewPCA | MatchedViews | CameraViews | None = None
     why: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -77,6 +87,7 @@ def labelled_animals(
     rows: Sequence[int],
     frame_size: Callable[[int], Size | None],
     scale: Callable[[int, int], float],
+    seen: Moments | None = None,
 ) -> LabelledAnimals:
     """Return the labels of some rows in px of the scaled frames.
 
@@ -89,14 +100,18 @@ def labelled_animals(
         leaves the labels as they are.
     scale : callable
         Gives the scale of a frame from its height and width.
+    seen : Moments, optional
+        When, and by which of several cameras, each of the rows was seen.
     """
+    numbers = animals(poses)
     tracks = [animal_and_view(name) for name in poses.track_names]
     view_names = sorted({view for _, view in tracks if view})
     names = sorted({name for name, _ in tracks})
     xy: list[NDArray[np.float64]] = []
     about: list[tuple[int, int, int]] = []
-    scales = []
-    for row in rows:
+    scales: list[float] = []
+    scale_of: list[float] = []
+    for place, row in enumerate(rows):
         size = frame_size(row)
         here = np.flatnonzero(poses.present[row])
         points = poses.xy[row][here]
@@ -108,6 +123,11 @@ def labelled_animals(
             scales.append(h / size[0])
         points[poses.visible[row][here] <= 0] = np.nan
         xy.append(points)
+        scale_of += [scales[-1]] * len(points)
+        if seen is not None:
+            when = (int(seen.moment[place]), int(seen.camera[place]))
+            about += [(when[0], number, when[1]) for number in numbers[row][here].tolist()]
+            continue
         for track in poses.track[row][here].tolist():
             name, view = tracks[track] if 0 <= track < len(tracks) else ("", "")
             known = (names.index(name), view_names.index(view)) if view else (-1, -1)
@@ -117,7 +137,12 @@ def labelled_animals(
     some = np.asarray(np.isfinite(together).all(-1)).any(1)
     frame, animal, view_index = columns[some].T
     return LabelledAnimals(
-        together[some], frame, animal, view_index, float(np.median(scales)) if scales else 1.0
+        together[some],
+        frame,
+        animal,
+        view_index,
+        float(np.median(scales)) if scales else 1.0,
+        np.array(scale_of, np.float64)[some],
     )
 
 
@@ -137,6 +162,7 @@ def fit_subspaces(
     video : VideoConfig
         Says how poses are compared, which keypoints are the views, and perhaps the tolerance.
     labels : LabelledAnimals
+        With the cameras as views where the settings name cameras.
     skeleton : Skeleton
     single : bool
         Whether a frame shows one animal, which is found by the heat-map network.
@@ -152,7 +178,7 @@ def fit_subspaces(
     """
     why: dict[str, str] = {}
     pose: PosePCA | None = None
-    views: MultiviewPCA | MatchedViews | None = None
+    views: MultiviewPCA | MatchedViews | CameraViews | None = None
     tolerance = video.pca_px * labels.scale
     if "pca" in wanted:
         why["pca"] = why_no_pose_pca(labels.xy)
@@ -166,7 +192,14 @@ def fit_subspaces(
     if "multiview" in wanted:
         index = view_indices(skeleton, video.views)
         together = (labels.frame, labels.animal, labels.view)
-        if index.size or single:
+        if video.cameras:
+            why["multiview"] = why_no_camera_views(labels.xy, *together, video.cameras)
+            if not why["multiview"]:
+                n = len(video.cameras)
+                sizes = [np.median(labels.scales[labels.view == c]) for c in range(n)]
+                given = video.pca_px * np.array(sizes)
+                views = fit_camera_views(labels.xy, *together, n, single=single, epsilon=given)
+        elif index.size or single:
             why["multiview"] = why_no_multiview_pca(labels.xy, index)
             if not why["multiview"]:
                 views = fit_multiview_pca(labels.xy, index, epsilon=tolerance)

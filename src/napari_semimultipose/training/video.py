@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_semimultipose.config import Config, VideoConfig
+from napari_semimultipose.data.clips import clip_length, common_starts
+from napari_semimultipose.data.sessions import moments
 from napari_semimultipose.data.split import TrainingData
+from napari_semimultipose.losses.camera_views import CameraViews
 from napari_semimultipose.losses.matched_views import MatchedViews
 from napari_semimultipose.losses.multiview import MultiviewPCA
 from napari_semimultipose.losses.pca import PosePCA
@@ -44,6 +47,8 @@ class ClipPoses:
         Size of each animal, px, without gradient.
     frame : Tensor [M] of int, optional
         Frame of the clip that each pose is on; None with one pose a frame.
+    camera : Tensor [M] of int, optional
+        Camera that each pose was seen by; None where the clip is of one recording.
     """
 
     xy: Tensor
@@ -51,6 +56,7 @@ class ClipPoses:
     pairs: Tensor
     size: Tensor
     frame: Tensor | None = None
+    camera: Tensor | None = None
 
 
 class VideoLosses:
@@ -67,7 +73,7 @@ class VideoLosses:
     n_keypoints : int
     temporal : bool
     pose : PosePCA, optional
-    views : MultiviewPCA or MatchedViews, optional
+    views : MultiviewPCA, MatchedViews or CameraViews, optional
     jump : float
         Tolerated jump, px of the scaled frames; 0: measured.
     device : torch.device
@@ -81,7 +87,7 @@ class VideoLosses:
         *,
         temporal: bool,
         pose: PosePCA | None,
-        views: MultiviewPCA | MatchedViews | None,
+        views: MultiviewPCA | MatchedViews | CameraViews | None,
         jump: float,
         device: torch.device,
     ) -> None:
@@ -136,15 +142,24 @@ class VideoLosses:
         if self.pose is not None and len(poses.xy):
             terms["pca"], active["pca"] = self.pose.loss(poses.xy, sure)
         if self.views is not None and len(poses.xy):
-            if isinstance(self.views, MultiviewPCA):
-                said = self.views.loss(poses.xy, sure)
-            else:
-                frame = poses.frame
-                if frame is None:
-                    frame = torch.arange(len(poses.xy))
-                said = self.views.loss(poses.xy, sure, frame)
-            terms["multiview"], active["multiview"] = said
+            said = self._of_views(poses, sure)
+            if said is not None:
+                terms["multiview"], active["multiview"] = said
         return terms, active
+
+    def _of_views(self, poses: ClipPoses, sure: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the disagreement of the views; None for one recording where cameras are compared."""
+        if isinstance(self.views, MultiviewPCA):
+            return self.views.loss(poses.xy, sure)
+        frame = poses.frame
+        if frame is None:
+            frame = torch.arange(len(poses.xy))
+        if isinstance(self.views, CameraViews):
+            if poses.camera is None:
+                return None
+            return self.views.loss(poses.xy, sure, frame, poses.camera)
+        assert self.views is not None
+        return self.views.loss(poses.xy, sure, frame)
 
     def mean_terms(self, heads: Sequence[ClipPoses]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the means of the `terms` of several heads, each of which follows a clip on its own."""
@@ -256,6 +271,21 @@ def frame_scale(config: Config, data: TrainingData) -> Callable[[int, int], floa
     return lambda height, width: data.scale or 1.0
 
 
+def why_no_sessions(data: TrainingData, video: VideoConfig) -> str:
+    """Say why no clip of all cameras can be read; empty when there are some."""
+    cameras = ", ".join(video.cameras)
+    if not data.sessions.complete:
+        return (
+            f"there is no session with a recording of each of the cameras {cameras} (--unlabeled); their names "
+            "must be equal but for the camera, such as run1_top.mp4 and run1_side.mp4"
+        )
+    length = clip_length(video.clip_frames, len(video.cameras))
+    groups = ([data.footage[i] for i in one] for one in data.sessions.complete)
+    if not any(len(common_starts(group, length)) for group in groups):
+        return f"no session of the cameras {cameras} has {length} frames in a row that training may see"
+    return ""
+
+
 def prepare_video_losses(
     config: Config, data: TrainingData, device: torch.device
 ) -> tuple[VideoLosses | None, list[str]]:
@@ -271,7 +301,7 @@ def prepare_video_losses(
     Raises
     ------
     ConfigError
-        If ``video.views`` names unknown keypoints.
+        If ``video.views`` names unknown keypoints, or names of cameras are ambiguous.
     """
     video = config.video
     wanted = list(dict.fromkeys(video.losses))
@@ -282,9 +312,14 @@ def prepare_video_losses(
             f"the losses {', '.join(wanted)} are left out: they need a video with at least "
             f"{video.clip_frames} frames in a row that training may see (--unlabeled)"
         ]
+    notes: list[str] = []
+    if video.cameras and "multiview" in wanted and (why := why_no_sessions(data, video)):
+        wanted.remove("multiview")
+        notes.append(f"the loss 'multiview' is left out: {why}")
     scale = frame_scale(config, data)
     shapes = {ref.row: ref.frames.frame_shape(ref.index) for ref in data.train}
-    labels = labelled_animals(data.poses, list(shapes), shapes.__getitem__, scale)
+    seen = moments(data.poses, list(shapes), video.cameras) if video.cameras else None
+    labels = labelled_animals(data.poses, list(shapes), shapes.__getitem__, scale, seen)
     single = config.model.kind == "heatmap"
     skeleton = data.poses.skeleton
     reference = labels.size
@@ -293,7 +328,7 @@ def prepare_video_losses(
     fitted = fit_subspaces(
         video, labels, skeleton, single=single, reference=reference, wanted=wanted
     )
-    notes = [f"the loss '{name}' is left out: {why}" for name, why in fitted.why.items()]
+    notes += [f"the loss '{name}' is left out: {why}" for name, why in fitted.why.items()]
     losses = VideoLosses(
         video,
         reference,

@@ -128,6 +128,29 @@ class WordEditor(Editor):
         self._line.setText(str(value))
 
 
+class WordsEditor(Editor):
+    """Any number of words, with commas between."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._line = QLineEdit(self)
+        self._add(self._line)
+        self._line.textEdited.connect(lambda _: self.changed.emit())
+
+    @override
+    def value(self) -> tuple[str, ...]:
+        words = (word.strip() for word in self._line.text().split(","))
+        return tuple(word for word in words if word)
+
+    @override
+    def set_value(self, value: Any) -> None:
+        self._line.setText(", ".join(map(str, value)))
+
+    def set_example(self, text: str) -> None:
+        """Show what could be written, as long as nothing is."""
+        self._line.setPlaceholderText(text)
+
+
 class TupleEditor(Editor):
     """A fixed number of numbers side by side."""
 
@@ -190,6 +213,8 @@ def _editor(
     if kind is str:
         return WordEditor(parent)
     args = get_args(kind)
+    if get_origin(kind) is tuple and args == (str, Ellipsis):
+        return WordsEditor(parent)
     if get_origin(kind) is tuple and Ellipsis not in args and args:
         parts = [_editor(arg, [], "", None) for arg in args]
         numbers = [part for part in parts if isinstance(part, (IntEditor, FloatEditor))]

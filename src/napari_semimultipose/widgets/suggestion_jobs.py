@@ -71,7 +71,7 @@ def suggestion_events(
     human = any(((poses.source == Source.HUMAN) & poses.present).any() for poses in job.labels)
     if job.by == "uncertain" and human:
         import_quietly("napari_semimultipose.training.subspaces")
-    judge = judge_of(job.labels, job.model)
+    judge = judge_of(job.labels, job.model, job.predictions)
     if job.model is not None:
         import_quietly("napari_semimultipose.inference.copies")
         found = yield from suggest_with_model(

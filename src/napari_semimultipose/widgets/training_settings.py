@@ -49,6 +49,7 @@ IN_MAIN_FORM = (
     "model.kind",
     "model.context",
     "video.losses",
+    "video.cameras",
     "video.strength",
     "train.method",
     "train.minutes",

@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_semimultipose.config import Config, VideoConfig
-from napari_semimultipose.widgets.editors import editor_for
+from napari_semimultipose.widgets.editors import WordsEditor, editor_for
 from napari_semimultipose.widgets.forms import Fold, rows_of
 
 RULES = {
@@ -21,14 +21,15 @@ RULES = {
     ),
     "multiview": (
         "Views agree",
-        "Mirrors in the picture: the views of a body part belong together. For keypoints that are named "
-        "with the view as ending, such as nose_top and nose_bot; see also 'Views' in the advanced settings",
+        "What mirrors in the picture, or several cameras, see of a body part belongs together. Mirrors: "
+        "keypoints named with the view as ending, such as nose_top and nose_bot; see also 'Views' in the "
+        "advanced settings. Cameras: see below",
     ),
 }
 
 
 class VideoRules(Fold):
-    """Tick boxes for the losses on video, and their strength; folded away."""
+    """Tick boxes for the losses on video, the cameras that are compared, and the strength; folded away."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Video rules", parent)
@@ -42,9 +43,16 @@ class VideoRules(Fold):
             box.toggled.connect(self._retitle)
             column.addWidget(box)
             self.boxes[name] = box
-        field = VideoConfig.model_fields["strength"]
-        self.strength = editor_for(field, parent=self.content)
-        column.addLayout(rows_of(("Strength", self.strength, field.description or "")))
+        fields = VideoConfig.model_fields
+        self.cameras = WordsEditor(self.content)
+        self.cameras.set_example("none")
+        self.strength = editor_for(fields["strength"], parent=self.content)
+        column.addLayout(
+            rows_of(
+                ("Cameras", self.cameras, f"{fields['cameras'].description} (video.cameras)"),
+                ("Strength", self.strength, fields["strength"].description or ""),
+            )
+        )
         self.setToolTip(
             "What predictions on frames without labels must obey (Lightning Pose). They need videos: of "
             "the labels, or added as unlabelled frames"
@@ -54,6 +62,7 @@ class VideoRules(Fold):
         """Show the rules and the strength of some settings."""
         for name, box in self.boxes.items():
             box.setChecked(name in config.video.losses)
+        self.cameras.set_value(config.video.cameras)
         self.strength.set_value(config.video.strength)
         self._retitle()
 
@@ -61,6 +70,7 @@ class VideoRules(Fold):
         """Return the settings, as ``{"group.name": value}``."""
         return {
             "video.losses": [name for name, box in self.boxes.items() if box.isChecked()],
+            "video.cameras": self.cameras.value(),
             "video.strength": self.strength.value(),
         }
 

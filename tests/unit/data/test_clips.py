@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 
 from napari_semimultipose.config import AugmentConfig
-from napari_semimultipose.data.clips import ClipMaker, Footage, footage_of
+from napari_semimultipose.data.clips import ClipMaker, Footage, clip_length, footage_of
 from napari_semimultipose.data.frames import ScaledFrames
 from napari_semimultipose.data.views import affine_about, apply
 from napari_semimultipose.io.video import open_frames
@@ -25,26 +27,33 @@ def footage(excluded: tuple[int, ...] = ()) -> Footage:
     return found
 
 
-def draw_view(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    middle = ((size[1] - 1) / 2, (size[0] - 1) / 2)
-    return affine_about(
-        middle,
-        rng.uniform(12, 20, 2),
-        angle_deg=rng.uniform(-180, 180),
-        zoom=float(rng.uniform(0.5, 0.9)),
-    )
+def draw_views(sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[np.ndarray]:
+    return [
+        affine_about(
+            ((width - 1) / 2, (height - 1) / 2),
+            rng.uniform(12, 20, 2),
+            angle_deg=rng.uniform(-180, 180),
+            zoom=float(rng.uniform(0.5, 0.9)),
+        )
+        for height, width in sizes
+    ]
 
 
 def maker(*recordings: Footage, **augment: float) -> ClipMaker:
     colors = AugmentConfig(**augment)  # type: ignore[arg-type]
-    return ClipMaker(recordings, ScaledFrames(1.0, 100), draw_view, 32, colors, seed=0)
+    return ClipMaker(recordings, ScaledFrames(1.0, 100), draw_views, 32, colors, seed=0)
+
+
+def numbers_of(clips: ClipMaker, iteration: int, length: int) -> list[int]:
+    (camera,) = clips.refs(iteration, length)
+    return [ref.index for ref in camera]
 
 
 def test_frames_of_a_clip_follow_each_other_and_are_never_excluded() -> None:
     clips = maker(footage(excluded=(10, 11)))
     firsts = set()
     for iteration in range(200):
-        numbers = [r.index for r in clips.refs(iteration, 4)]
+        numbers = numbers_of(clips, iteration, 4)
         assert numbers == list(range(numbers[0], numbers[0] + 4))
         assert not {10, 11} & set(numbers)
         firsts.add(numbers[0])
@@ -63,7 +72,7 @@ def test_a_clip_depends_on_its_number_alone() -> None:
 @pytest.mark.parametrize("iteration", range(5))
 def test_the_change_of_geometry_is_undone_exactly(iteration: int) -> None:
     clips = maker(footage())
-    view = draw_view((HEIGHT, WIDTH), np.random.default_rng([0, 6, iteration]))
+    (view,) = draw_views([(HEIGHT, WIDTH)], np.random.default_rng([0, 6, iteration]))
     clip = clips(iteration, 3)
     assert clip is not None
     xy = np.random.default_rng(1).uniform(0, 60, (3, 7, 2))
@@ -118,3 +127,74 @@ def test_what_is_seen_in_a_clip_is_found_in_the_frame() -> None:
         found = clip.undo(seen)[inside]
         assert inside.any()
         np.testing.assert_allclose(found, places[inside], atol=0.3)
+
+
+# ------------------------------------------------------------ several cameras
+
+
+def camera(name: str, number: int, excluded: tuple[int, ...] = ()) -> Footage:
+    """Return 30 frames whose grey level says which they are, of another size for each camera."""
+    shape = (N, HEIGHT + 8 * number, WIDTH - 8 * number, 1)
+    level = np.arange(N, dtype=np.uint8)[:, None, None, None] * 8
+    found = footage_of(
+        open_frames(np.zeros(shape, np.uint8) + level), ("unlabeled", number), excluded, name
+    )
+    assert found is not None
+    return found
+
+
+def rig(**augment: float) -> ClipMaker:
+    colors = AugmentConfig(**augment)  # type: ignore[arg-type]
+    recordings = [camera("b", 0, (3,)), camera("lone", 1), camera("a", 2, (20,))]
+    return ClipMaker(
+        recordings, ScaledFrames(1.0, 100), draw_views, 32, colors, seed=0, together=[(2, 0)]
+    )
+
+
+def test_cameras_of_a_session_are_read_at_the_same_frames() -> None:
+    clips = rig()
+    starts, lone = set(), 0
+    for iteration in range(300):
+        refs = clips.refs(iteration, 8)
+        numbers = [[ref.index for ref in one] for one in refs]
+        if len(refs) == 1:
+            assert numbers[0] == list(range(numbers[0][0], numbers[0][0] + 8))
+            assert refs[0][0].key[1] == 1
+            lone += 1
+            continue
+        assert [one[0].key[1] for one in refs] == [2, 0]  # in the order of the session
+        assert numbers[0] == numbers[1] == list(range(numbers[0][0], numbers[0][0] + 4))
+        assert not {3, 20} & set(numbers[0])
+        starts.add(numbers[0][0])
+    assert starts == set(range(4, 17)) | set(range(21, 27))
+    assert lone > 50
+
+
+def test_each_camera_is_augmented_by_itself_and_undone_by_itself() -> None:
+    """Same frames, other maps and colours; positions of each camera come back to its own frame."""
+    clips = rig()
+    iteration = next(i for i in range(50) if len(clips.refs(i, 8)) == 2)
+    clip = clips(iteration, 8)
+    assert clip is not None
+    assert (clip.n_cameras, clip.length, len(clip.images)) == (2, 4, 8)
+    sizes = [(HEIGHT + 16, WIDTH - 16), (HEIGHT, WIDTH)]
+    views = draw_views(sizes, np.random.default_rng([0, 6, iteration]))
+    assert np.abs(views[0] - views[1]).max() > 0.1
+    xy = np.random.default_rng(1).uniform(0, 60, (2, 4, 7, 2))
+    seen = np.stack([apply(view, one) for view, one in zip(views, xy, strict=True)])
+    flat = torch.from_numpy(seen.reshape(8, 7, 2)).float().requires_grad_()
+    found = clip.undo(flat)
+    np.testing.assert_allclose(found.detach().numpy(), xy.reshape(8, 7, 2), atol=1e-3)
+    # Some instances, in any order: each knows the image that it is on.
+    image = torch.tensor([6, 1, 6])
+    np.testing.assert_allclose(
+        clip.undo(flat[image], image).detach().numpy(), xy.reshape(8, 7, 2)[image], atol=1e-3
+    )
+    assert clip.camera_of(image).tolist() == [1, 0, 1]  # type: ignore[union-attr]
+    (gradient,) = torch.autograd.grad(found[5].sum(), flat)
+    assert (gradient[5] != 0).all()
+    assert gradient[[0, 1, 2, 3, 4, 6, 7]].abs().sum() == 0
+
+
+def test_many_cameras_share_a_clip_and_have_two_frames_each() -> None:
+    assert [clip_length(8, n) for n in (1, 2, 3, 4, 6)] == [8, 4, 2, 2, 2]

@@ -155,6 +155,7 @@ def test_several_cameras_are_several_videos(tmp_path: Path) -> None:
     assert found.labels == folder
     assert [p.name for p in found.videos] == ["run_top.mp4"]
     assert "side, top" in found.notes[0]
+    assert Config().with_settings(found.settings).video.cameras == ("side", "top")
 
 
 def test_cameras_of_a_configuration_and_of_the_app(tmp_path: Path) -> None:
@@ -171,11 +172,13 @@ def test_cameras_of_a_configuration_and_of_the_app(tmp_path: Path) -> None:
     assert found.labels == file
     assert len(read_poses(file).videos) == 2
     config = Config().with_settings(found.settings)
-    assert config.video.losses == ("temporal",)
+    assert config.video.losses == ("multiview", "temporal")
+    assert config.video.cameras == ("top", "side")
     assert config.video.views == ()
-    notes = " ".join(found.notes)
-    assert "pca_multiview" in notes
-    assert "mirrored_column_matches" not in notes
+    assert "mirrored_column_matches" not in " ".join(found.notes)
+    content["data"]["mirrored_column_matches"] = [1]
+    file.write_text(yaml.safe_dump(content))
+    assert "names 1 of 2 keypoints" in " ".join(read_project(file).notes)
     (folder / "project.yaml").write_text(
         yaml.safe_dump(
             {"schema_version": 1, "keypoint_names": ["nose", "tail"], "view_names": ["top"]}

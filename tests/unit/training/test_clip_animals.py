@@ -99,7 +99,7 @@ def test_animals_of_a_clip_are_paired_in_px_of_the_frame() -> None:
     poses = pair + torch.arange(4.0)[:, None, None, None] * torch.tensor([1.0, 0.0])
     to_frame = torch.tensor([[2.0, 0, 5], [0, 2, 7]])
     output = said(poses)
-    found = clip_poses(output, Clip(torch.zeros(4, 3, SIDE, SIDE), to_frame), 0.05)
+    found = clip_poses(output, Clip(torch.zeros(4, 3, SIDE, SIDE), to_frame[None]), 0.05)
     assert found.xy.shape == (8, 2, 2)
     assert len(found.pairs) == 6
     way = (found.xy[found.pairs[:, 1]] - found.xy[found.pairs[:, 0]]).norm(dim=-1)
@@ -197,3 +197,19 @@ def test_views_of_several_animals_are_compared(tmp_path: Path) -> None:
     events = list(train(unnamed, tmp_path / "n", config, frames=frames))
     notes = [e.message for e in events if isinstance(e, Notice)]
     assert any("mouse1_top" in note for note in notes)
+
+
+def test_animals_of_two_cameras_are_paired_within_each_alone() -> None:
+    pair = torch.tensor([[[10.0, 12], [24, 12]], [[40, 50], [54, 50]]])
+    poses = pair + torch.arange(4.0)[:, None, None, None] * torch.tensor([1.0, 0.0])
+    to_frame = torch.tensor([[[2.0, 0, 5], [0, 2, 7]], [[1.0, 0, 0], [0, 1, 0]]])
+    found = clip_poses(said(poses), Clip(torch.zeros(4, 3, SIDE, SIDE), to_frame), 0.05)
+    assert found.camera is not None
+    assert found.frame is not None
+    assert found.camera.tolist() == [0] * 4 + [1] * 4
+    assert found.frame.tolist() == [0, 0, 1, 1] * 2
+    assert len(found.pairs) == 4
+    assert (found.camera[found.pairs[:, 0]] == found.camera[found.pairs[:, 1]]).all()
+    way = (found.xy[found.pairs[:, 1]] - found.xy[found.pairs[:, 0]]).norm(dim=-1).mean(1)
+    assert way[:2].tolist() == pytest.approx([2.0, 2.0], abs=1e-3)
+    assert way[2:].tolist() == pytest.approx([1.0, 1.0], abs=1e-3)
