@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +30,9 @@ from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_o
 from napari_semimultipose.widgets.predict import PredictWidget, open_predict
 from napari_semimultipose.widgets.prediction_settings import summary_of
 from napari_semimultipose.widgets.train import TrainWidget
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the processes too
+import gui_work
 
 FRAMES = 24
 
@@ -694,3 +699,21 @@ def test_points_tell_how_plausible_they_are(
     assert "mouse1_top" in widget.message.text()
     widget.settings.colors.set_value("pose")
     assert not (points.face_color == 1).all()
+
+
+@pytest.mark.apart
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signals")
+def test_a_process_that_is_killed_leaves_the_viewer_and_what_was_found(
+    viewer, widget, recording, qtbot, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(predict_module, "prediction_events", gui_work.dies_after_eight_frames)
+    widget.start()
+    qtbot.waitUntil(ended(widget), timeout=120_000)
+    assert "memory" in widget.message.text()
+    assert widget.start_button.isEnabled()
+    found = widget.poses()
+    assert len(found) == 8
+    assert np.nanmax(np.abs(found.xy[:, :2] - recording[1].xy[:8])) < 1e-6
+    widget.save_as(tmp_path / "rest.slp")
+    qtbot.waitUntil(lambda: not widget.saver.running, timeout=30_000)
+    assert (tmp_path / "rest.slp").is_file()
