@@ -76,6 +76,7 @@ class Autosave:
         self.labels = labels
         self.format = format
         self.path: Path | None = None
+        self.keeping: object = None
         self.error: str = ""
         self.written_at: float | None = None
         self._window = window
