@@ -364,6 +364,29 @@ def open_for_prediction(
     ]
 
 
+def recording_of_poses(poses: Poses, poses_path: str | os.PathLike[str]) -> Any:
+    """Find the recording of a file of poses; see `io.locate.resolve_videos`.
+
+    Returns
+    -------
+    str or list of str
+        What `io.video.open_frames` takes.
+
+    Raises
+    ------
+    FramesError, LabelsError
+        When it is not found, or there are poses of several recordings.
+    """
+    used = sorted(set(poses.video.tolist()))
+    if len(used) != 1:
+        names = [poses.videos[video].name for video in used]
+        raise FramesError(
+            f"{poses_path} has poses of {len(used)} recordings"
+            f"{f' ({some(names)})' if names else ''}: say which one is meant"
+        )
+    return _readable(_sources_of(poses, range(len(poses)), poses_path, None)[used[0]])
+
+
 def is_labels_file(path: Path) -> bool:
     """Whether a path has the name of a labels file."""
     from napari_semimultipose.io.labels import FORMATS

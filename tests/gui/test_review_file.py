@@ -15,6 +15,7 @@ from qtpy.QtCore import Qt
 from napari_semimultipose.io.journal import recover
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.sample import SyntheticRecording
+from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.io.video_writer import write_video
 from napari_semimultipose.poses import Source, Video
 from napari_semimultipose.widgets import layer_keys
@@ -187,3 +188,23 @@ def test_reviewed_predictions_do_not_become_the_labels_of_suggestions(
     process_events()
     assert viewer.layers.selection.active is not opened
     assert (review.layers.store.array("source") == Source.PREDICTED).all()
+
+
+def test_reviewed_poses_are_drawn_into_a_video(opened, open_widget, hand, poses_file, qtbot):
+    widget = open_widget(ReviewWidget)
+    swapped(widget, hand)
+    button, out = widget.form.video_button, poses_file.with_name("reviewed.mp4")
+    button.write(out)
+    assert button.text() == "Stop video"
+    qtbot.waitUntil(lambda: not button.runner.running, timeout=90_000)
+    process_events()
+    assert str(out) in widget.form.message.text()
+    assert button.text() == "Video…"
+    with open_frames(out) as drawn, open_frames(poses_file.with_name("clip.mp4")) as bare:
+        assert drawn.shape == bare.shape
+        assert np.abs(drawn[10].astype(int) - bare[10]).max() > 60
+    button.write(out)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)  # stops it
+    qtbot.waitUntil(lambda: not button.runner.running, timeout=90_000)
+    process_events()
+    assert "given up" in widget.form.message.text() or str(out) in widget.form.message.text()
