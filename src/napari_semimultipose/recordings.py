@@ -341,7 +341,7 @@ def open_for_prediction(
     FramesError, LabelsError
         When something cannot be found or read, or no frame is left.
     """
-    from napari_semimultipose.inference.predict import video_of
+    from napari_semimultipose.io.frames import video_of
 
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if path is not None and path.is_file() and is_labels_file(path):
