@@ -356,6 +356,17 @@ def test_the_layers_follow_a_repair(viewer, widget, layers, qtbot):
     qtbot.waitUntil(lambda: ends() == FRAMES - 1)
 
 
+def test_lines_and_paths_have_small_pictures_once_the_frames_stand_still(
+    viewer, image, layers, qtbot
+):
+    viewer.dims.set_current_step(0, 20)
+    for layer in (layers.points, layers.vectors, layers.tracks):
+        qtbot.waitUntil(lambda layer=layer: layer.thumbnail[..., :3].any(), timeout=10_000)
+    before = layers.vectors.thumbnail.copy()
+    viewer.dims.set_current_step(0, 60)
+    qtbot.waitUntil(lambda: (layers.vectors.thumbnail != before).any(), timeout=10_000)
+
+
 def test_a_plain_layer_at_its_end_is_taken_over_with_all_its_poses(
     viewer, image, planted, open_widget
 ):
