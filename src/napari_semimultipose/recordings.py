@@ -341,7 +341,7 @@ def open_for_prediction(
     FramesError, LabelsError
         When something cannot be found or read, or no frame is left.
     """
-    from napari_semimultipose.inference.predict import video_of
+    from napari_semimultipose.io.frames import video_of
 
     path = Path(source) if isinstance(source, (str, os.PathLike)) else None
     if path is not None and path.is_file() and is_labels_file(path):
@@ -362,6 +362,29 @@ def open_for_prediction(
             frames, video, chosen, chosen, sequence=path is None or path.suffix != _LIST_SUFFIX
         )
     ]
+
+
+def recording_of_poses(poses: Poses, poses_path: str | os.PathLike[str]) -> Any:
+    """Find the recording of a file of poses; see `io.locate.resolve_videos`.
+
+    Returns
+    -------
+    str or list of str
+        What `io.video.open_frames` takes.
+
+    Raises
+    ------
+    FramesError, LabelsError
+        When it is not found, or there are poses of several recordings.
+    """
+    used = sorted(set(poses.video.tolist()))
+    if len(used) != 1:
+        names = [poses.videos[video].name for video in used]
+        raise FramesError(
+            f"{poses_path} has poses of {len(used)} recordings"
+            f"{f' ({some(names)})' if names else ''}: say which one is meant"
+        )
+    return _readable(_sources_of(poses, range(len(poses)), poses_path, None)[used[0]])
 
 
 def is_labels_file(path: Path) -> bool:

@@ -94,6 +94,8 @@ class Hand:
     def key(self, key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
         self.canvas.setFocus()
         QTest.keyClick(self.canvas, key, modifier)
+        if modifier != Qt.KeyboardModifier.NoModifier:  # Qt remembers it, for lists say
+            QTest.keyRelease(self.canvas, Qt.Key.Key_Control)
         process_events()
 
 

@@ -154,6 +154,24 @@ def test_all_problems_are_repaired_with_one_key_each(widget, layers, hand, qtbot
         np.testing.assert_array_equal(getattr(layers.poses, name), getattr(start, name))
 
 
+def test_a_keypoint_that_jumps_is_repaired_alone(widget, layers, recording, hand, qtbot):
+    poses = recording[1]
+    wrong = poses.xy.copy()
+    slot = slot_of(poses, 50, 1)
+    wrong[50, slot, 0] += 60
+    layers.replace(replace(poses, xy=wrong))
+    process_events()
+    find(widget, qtbot)
+    widget.form.table.set_current(index_of(widget, Kind.JUMP))
+    name = poses.skeleton.keypoints[0]
+    assert f"interpolate {name} of animal 2 on frame 50" in widget.form.usual.text()
+    hand.key(Qt.Key.Key_R)
+    repaired = layers.store.array("xy")[50, slot]
+    np.testing.assert_array_equal(repaired[1:], poses.xy[50, slot, 1:])
+    around = [poses.xy[row, slot_of(poses, row, 1), 0] for row in (49, 51)]
+    np.testing.assert_allclose(repaired[0], np.mean(around, axis=0), atol=1e-9)
+
+
 def test_fine_goes_on_and_is_remembered(widget, viewer, hand, qtbot):
     find(widget, qtbot)
     hand.key(Qt.Key.Key_F)
@@ -336,6 +354,17 @@ def test_the_layers_follow_a_repair(viewer, widget, layers, qtbot):
     assert layers.tracks is paths  # changed in place
     widget.run("undo")
     qtbot.waitUntil(lambda: ends() == FRAMES - 1)
+
+
+def test_lines_and_paths_have_small_pictures_once_the_frames_stand_still(
+    viewer, image, layers, qtbot
+):
+    viewer.dims.set_current_step(0, 20)
+    for layer in (layers.points, layers.vectors, layers.tracks):
+        qtbot.waitUntil(lambda layer=layer: layer.thumbnail[..., :3].any(), timeout=10_000)
+    before = layers.vectors.thumbnail.copy()
+    viewer.dims.set_current_step(0, 60)
+    qtbot.waitUntil(lambda: (layers.vectors.thumbnail != before).any(), timeout=10_000)
 
 
 def test_a_plain_layer_at_its_end_is_taken_over_with_all_its_poses(

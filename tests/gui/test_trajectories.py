@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QDockWidget
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.tracking import repair
+from napari_semimultipose.tracking.trajectories import trajectory
+from napari_semimultipose.widgets import trajectories
 from napari_semimultipose.widgets.plots import PlotColors
 from napari_semimultipose.widgets.trajectories import (
     MAX_SHOWN,
@@ -122,6 +124,22 @@ def test_a_repair_is_drawn(widget, layers, qtbot):
     layers.store.apply(repair.swap(layers.store, 0, 1, 300))
     qtbot.waitUntil(lambda: curve(widget, "x", 0)[1][-1] == 2 * (FRAMES - 1))
     assert widget.plot.shown_range() == (0, FRAMES - 1)
+
+
+def test_only_the_animals_of_a_repair_are_drawn_anew(widget, layers, qtbot, monkeypatch):
+    measured = []
+    monkeypatch.setattr(
+        trajectories,
+        "trajectory",
+        lambda store, track, *rest: measured.append(track) or trajectory(store, track, *rest),
+    )
+    layers.store.apply(repair.delete(layers.store, 1, 400))
+    qtbot.waitUntil(lambda: curve(widget, "x", 1)[0][-1] == 399)
+    assert measured == [1]
+    layers.store.apply(repair.swap(layers.store, 0, 1, 300))
+    qtbot.waitUntil(lambda: len(curve(widget, "x", 0)[0]) < FRAMES)
+    assert sorted(measured[1:]) == [0, 1]
+    assert curve(widget, "x", 1)[1][-1] == FRAMES - 1
 
 
 def test_animals_and_quantities_can_be_hidden(widget, qtbot):

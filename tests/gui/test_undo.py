@@ -13,6 +13,7 @@ from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import annotate_pages
 from napari_semimultipose.widgets.annotate import AnnotateWidget
+from napari_semimultipose.widgets.skeleton_editor import LINES, MIRROR, NAME
 
 from .conftest import process_events
 
@@ -196,6 +197,52 @@ def test_the_skeleton_is_changed_and_undone_with_the_labels_on_it(widget, hand, 
     redo(hand)
     assert poses_of(widget).skeleton == changed.skeleton
     np.testing.assert_array_equal(poses_of(widget).xy, changed.xy)
+
+
+def test_every_change_of_the_skeleton_is_undone_without_loss(widget, hand, monkeypatch, qtbot):
+    monkeypatch.setattr(widget, "_confirm", lambda question: True)
+    label(hand, widget, ANIMAL + OTHER)
+    editor, table = widget.skeleton_page.editor, widget.skeleton_page.editor.table
+
+    def write(row, column, text):
+        table.item(row, column).setText(text)
+
+    def click(button, row):
+        table.clearSelection()
+        table.setCurrentCell(row, NAME)
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    steps = {
+        "rename 'head' to 'caput'": lambda: write(0, NAME, "caput"),
+        "reorder the keypoints": lambda: click(editor.down_button, 0),
+        "change the lines": lambda: write(0, LINES, "wingR"),
+        "change the mirrored pairs": lambda: write(0, MIRROR, ""),
+        "add keypoint 'tail'": lambda: editor.add_keypoint("tail"),
+        "delete keypoint 'wingR'": lambda: click(editor.remove_button, 2),
+    }
+    states = [poses_of(widget)]
+    for name, change in steps.items():
+        widget.tabs.setCurrentIndex(annotate_pages.SKELETON)
+        change()
+        widget.skeleton_page.change.click()
+        process_events()
+        states.append(poses_of(widget))
+        assert widget.tabs.history.undo.toolTip().startswith(f"Undo: {name}")
+        assert states[-1].skeleton != states[-2].skeleton
+
+    def check(wanted):
+        poses = poses_of(widget)
+        assert poses.skeleton == wanted.skeleton == editor.skeleton()
+        for field in ("xy", "visible", "score", "track", "source", "frame"):
+            np.testing.assert_array_equal(getattr(poses, field), getattr(wanted, field))
+
+    for wanted in states[-2::-1]:
+        undo(hand)
+        check(wanted)
+    assert len(widget.document.view.vectors.data) == 4
+    for wanted in states[1:]:
+        redo(hand)
+        check(wanted)
 
 
 def test_undo_is_remembered_when_the_dock_is_closed_and_opened(widget, hand, viewer, open_widget):

@@ -22,6 +22,9 @@ from napari_semimultipose.cli.tables import score_table
 from napari_semimultipose.cli.train import follow
 from napari_semimultipose.errors import ConfigError, FramesError, TrainingError
 from napari_semimultipose.io.labels import read_poses, write_poses
+from napari_semimultipose.io.sample import SyntheticRecording
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.io.video_writer import write_video
 from napari_semimultipose.poses import Poses, Skeleton, Video
 from napari_semimultipose.sources import read_entries
 from napari_semimultipose.training import events
@@ -38,6 +41,7 @@ COMMANDS = (
     "smooth",
     "evaluate",
     "report",
+    "render",
     "convert",
     "demo",
     "info",
@@ -489,3 +493,47 @@ def test_a_report_that_cannot_be_made_says_why(truth: Poses, tmp_path: Path) -> 
         "sigma",
     )
     assert not (tmp_path / "r.html").exists()
+
+
+@pytest.fixture
+def tracked(tmp_path: Path) -> Path:
+    """Tracked poses of two recordings of different sizes, each beside them."""
+    parts = []
+    for name, size in (("a", (64, 80)), ("b", (48, 64))):
+        made = SyntheticRecording(6, animals=2, size=size, length_px=20, seed=1, missing=0)
+        with write_video(tmp_path / f"{name}.mp4", size, 25.0, 20) as writer:
+            for picture in made[:]:
+                writer.write(picture)
+        parts.append(made.poses(Video(f"{name}.mp4")))
+        write_poses(parts[-1], tmp_path / f"{name}.slp")
+    both = Poses.concatenate(parts)
+    write_poses(both, tmp_path / "both.slp")
+    return tmp_path
+
+
+def test_poses_are_drawn_into_their_recording(tracked: Path) -> None:
+    out = tracked / "drawn.mp4"
+    done = run("render", tracked / "a.slp", "--out", out)
+    assert done.exit_code == 0, done.output
+    with open_frames(out) as drawn, open_frames(tracked / "a.mp4") as bare:
+        assert drawn.shape == bare.shape
+        assert np.abs(drawn[3].astype(int) - bare[3]).max() > 60
+    plain = run(
+        *("render", tracked / "a.slp", "--out", out, "--frame-range", "2:4", "--no-names"),
+        *("--colours", "keypoint", "--trail", 0),
+    )
+    assert plain.exit_code == 0, plain.output
+    with open_frames(out) as drawn:
+        assert len(drawn) == 2
+
+
+def test_of_several_recordings_one_is_drawn(tracked: Path) -> None:
+    out = tracked / "drawn.mp4"
+    fails(run("render", tracked / "both.slp", "--out", out), "2 recordings ('a.mp4', 'b.mp4')")
+    done = run("render", tracked / "both.slp", "--frames", tracked / "b.mp4", "--out", out)
+    assert done.exit_code == 0, done.output
+    with open_frames(out) as drawn:
+        assert drawn.shape[:3] == (6, 48, 64)
+    (tracked / "a.mp4").unlink()
+    fails(run("render", tracked / "a.slp", "--out", out), "a.mp4")
+    fails(run("render", tracked / "b.slp", "--frames", out, "--out", out), "would be replaced")

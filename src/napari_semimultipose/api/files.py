@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_semimultipose.api.paths import FilePath
 from napari_semimultipose.errors import FramesError
@@ -48,10 +48,14 @@ def open_frames(source: Any) -> Frames:
 
 
 def render(
-    poses: Poses,
+    poses: FilePath | Poses,
     frames: Any,
     out: FilePath,
     *,
+    frame_range: slice | range | None = None,
+    colour_by: Literal["track", "keypoint"] = "track",
+    trail: int | None = None,
+    names: bool = True,
     should_stop: Callable[[], bool] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> bool:
@@ -59,12 +63,21 @@ def render(
 
     Parameters
     ----------
-    poses : Poses
-        Of one video.
-    frames : path, Frames or array
-        What the poses were predicted on, as for `predict`.
+    poses : path or Poses
+        Of one recording; or of several, one of which is `frames`.
+    frames : path, Frames, array or None
+        What the poses were predicted on, as for `predict`; None: where the file of the poses says, or around
+        it.
     out : path
         The video to write (.mp4).
+    frame_range : slice or range, optional
+        Frames to write; from the first to the last one with poses by default.
+    colour_by : {"track", "keypoint"}
+        What colours mean.
+    trail : int, optional
+        So many frames back the paths of the animals are drawn; 15 by default, none for images.
+    names : bool
+        Write the names of the tracks.
     should_stop, on_progress : callable, optional
         As for `predict`.
 
@@ -75,12 +88,19 @@ def render(
 
     Raises
     ------
-    FramesError
-        When the frames do not follow each other or cannot be read, or `out` cannot be written.
+    FramesError, LabelsError
+        When the frames do not follow each other or cannot be read, no poses belong to them, or `out` cannot
+        be written.
     """
     from napari_semimultipose.io.render import render_video
-    from napari_semimultipose.recordings import open_for_prediction
+    from napari_semimultipose.labeling.alignment import poses_of_recording
+    from napari_semimultipose.recordings import open_for_prediction, recording_of_poses
 
+    table = poses if isinstance(poses, Poses) else read_poses(poses)
+    if frames is None:
+        if isinstance(poses, Poses):
+            raise FramesError("poses in memory do not say where their recording is: give it")
+        frames = recording_of_poses(table, poses)
     with ExitStack() as opened:
         recordings = open_for_prediction(frames, opened)
         first = recordings[0]
@@ -89,11 +109,20 @@ def render(
                 f"no labelled video can be made of single images of {frames}: give a recording, or a text "
                 "file that lists the images"
             )
+        if len(table.videos) > 1:
+            table = poses_of_recording(table, first.frames)
+        sequence = first.sequence and not isinstance(frames, list)
+        chosen = frame_range
+        if isinstance(chosen, slice):
+            chosen = range(len(first.frames))[chosen]
         return render_video(
             first.frames,
-            poses,
+            table,
             out,
-            trail=_TRAIL if first.sequence else 0,
+            frame_range=chosen,
+            colour_by=colour_by,
+            trail=(_TRAIL if trail is None else trail) if sequence else 0,
+            names=names,
             should_stop=should_stop,
             on_progress=on_progress,
         )

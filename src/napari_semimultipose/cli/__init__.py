@@ -22,6 +22,7 @@ from napari_semimultipose.cli.info import info
 from napari_semimultipose.cli.labels import convert, evaluate, track
 from napari_semimultipose.cli.measure import measure
 from napari_semimultipose.cli.predict import predict
+from napari_semimultipose.cli.render import render
 from napari_semimultipose.cli.report import report
 from napari_semimultipose.cli.sample import demo
 from napari_semimultipose.cli.smooth import smooth
@@ -71,6 +72,7 @@ for _command in (
     smooth,
     evaluate,
     report,
+    render,
     convert,
     demo,
     info,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,12 +17,11 @@ from napari_semimultipose.inference.follow import Animals, Follower
 from napari_semimultipose.inference.pictures import PicturePredictor
 from napari_semimultipose.inference.reader import Reader
 from napari_semimultipose.inference.windows import WindowOf, Windows, frames_needed, window_of
+from napari_semimultipose.io.frames import Frames
+from napari_semimultipose.io.frames import video_of as video_of
 from napari_semimultipose.models.device import give_back_memory
 from napari_semimultipose.models.threads import Threads
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
-
-if TYPE_CHECKING:
-    from napari_semimultipose.io.video import Frames
 
 _TRIM_S = 2.0  # time between two returns of freed memory
 _TOGETHER = 8  # frames that are searched in windows together
@@ -219,12 +217,6 @@ def to_poses(
         videos=videos,
         empty_frames=[(video, i) for i in indices],
     )
-
-
-def video_of(frames: Frames) -> Video:
-    """Return the reference to a recording, for the poses made on it."""
-    height, width = frames.shape[1:3]
-    return Video(frames.path or "", tuple(frames.names or ()), (height, width))
 
 
 def predict_stream(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.errors import FramesError
+from napari_semimultipose.poses import Video
 
 Picture = NDArray[np.uint8]
 Value = TypeVar("Value")
@@ -260,3 +261,9 @@ def with_channels(array: NDArray, channels: int, name: str) -> Picture:
     out = np.empty((*picture.shape[:2], channels), np.uint8)
     out[...] = to_uint8(picture, name)
     return out
+
+
+def video_of(frames: Frames) -> Video:
+    """Return the reference to a recording, for the poses made on it."""
+    height, width = frames.shape[1:3]
+    return Video(frames.path or "", tuple(frames.names or ()), (height, width))

@@ -15,33 +15,41 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.io.journal_records import (
-    FIELDS,
     MAGIC,
-    Arrays,
     Edit,
     Origin,
     Table,
     Videos,
-    dense,
     encode,
     first_line,
     is_torn,
     records,
 )
-from napari_semimultipose.poses import IntArray, Poses, Skeleton, Video
+from napari_semimultipose.io.journal_replay import Replay, videos_of
+from napari_semimultipose.poses import Poses, Video
 
-__all__ = ["Edit", "Journal", "Origin", "Recovered", "Table", "Videos", "origin_of", "recover"]
+__all__ = [
+    "Edit",
+    "Journal",
+    "Origin",
+    "Recovered",
+    "Table",
+    "Videos",
+    "origin_of",
+    "recover",
+    "write_whole",
+]
+
+_SMALL = 1 << 20
+_PIECE = 1 << 24
 
 
 class Journal:
@@ -74,7 +82,33 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("xb", buffering=0)
         journal = cls(path, handle, 0)
-        journal._write(MAGIC)
+        journal._write([MAGIC])
+        return journal
+
+    @classmethod
+    def begin_with(cls, path: Path, whole: Path) -> Journal:
+        """Begin a journal with a file of `write_whole`, which becomes the journal.
+
+        Raises
+        ------
+        FileExistsError
+            When there is such a file: it is somebody's work.
+        """
+        try:
+            os.link(whole, path)  # never takes the place of a file
+            whole.unlink()
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if path.exists():
+                raise FileExistsError(path) from None
+            whole.rename(path)
+        return cls._at_end(path)
+
+    @classmethod
+    def _at_end(cls, path: Path) -> Journal:
+        handle = path.open("r+b", buffering=0)
+        journal = cls(path, handle, handle.seek(0, os.SEEK_END))
         return journal
 
     @classmethod
@@ -96,6 +130,22 @@ class Journal:
         """
         self._write(encode(record))
 
+    def take_over(self, whole: Path) -> None:
+        """Put a file of `write_whole` in the place of all records, and go on behind it.
+
+        Raises
+        ------
+        OSError
+            When it cannot be put there. The journal is as it was before then.
+        """
+        self._handle.close()  # an open file cannot be replaced on Windows
+        try:
+            whole.replace(self.path)
+        finally:
+            self._handle = self.path.open("r+b", buffering=0)
+            self.size = self._handle.seek(0, os.SEEK_END)
+        self.unsynced = False
+
     def replace(self, table: Table) -> None:
         """Put one table in the place of all records; the old ones stay until it is on the disk.
 
@@ -104,15 +154,14 @@ class Journal:
         OSError
             When it cannot be written. The journal is as it was before then.
         """
-        data = MAGIC + encode(table)
+        parts = encode(table)
         self._handle.close()  # an open file cannot be replaced on Windows
         try:
             with replace_file(self.path) as fresh:
-                fresh.write_bytes(data)
-            self.size = len(data)
+                _write_all(fresh, parts)
         finally:
             self._handle = self.path.open("r+b", buffering=0)
-            self._handle.seek(self.size)
+            self.size = self._handle.seek(0, os.SEEK_END)
         self.unsynced = False
 
     def sync(self) -> None:
@@ -128,21 +177,62 @@ class Journal:
         """Close the file."""
         self._handle.close()
 
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
+    def _write(self, parts: Sequence[bytes | memoryview]) -> None:
+        # One call where that is cheap: an edit is whole in the file, or not there.
+        small = sum(len(part) for part in parts) < _SMALL
         try:
-            while view:
-                view = view[self._handle.write(view) :]
+            for part in [b"".join(parts)] if small else parts:
+                view = memoryview(part)
+                while view:
+                    view = view[self._handle.write(view) :]
         except BaseException:
             self._cut()
             raise
-        self.size += len(data)
+        self.size += sum(len(part) for part in parts)
         self.unsynced = True
 
     def _cut(self) -> None:
         """Forget what stands behind the last complete record."""
         self._handle.truncate(self.size)
         self._handle.seek(self.size)
+
+
+def write_whole(path: Path, table: Table, should_stop: Callable[[], bool]) -> bool:
+    """Write a journal of one table to a file that becomes one later; see `Journal.begin_with`.
+
+    It is on the disk when this returns. Whatever is in the file is replaced.
+
+    Parameters
+    ----------
+    path : path
+    table : Table
+    should_stop : callable
+        Asked now and then; when it says yes, the file is left unfinished.
+
+    Returns
+    -------
+    bool
+        Whether the file is complete.
+    """
+    parts = encode(table)
+    return not should_stop() and _write_all(path, parts, should_stop)
+
+
+def _write_all(
+    path: Path,
+    parts: Sequence[bytes | memoryview],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    with path.open("wb") as file:
+        file.write(MAGIC)
+        for part in parts:
+            for at in range(0, len(part), _PIECE):
+                if should_stop():
+                    return False
+                file.write(part[at : at + _PIECE])
+        file.flush()
+        os.fsync(file.fileno())
+    return True
 
 
 # ------------------------------------------------------------------- recovery
@@ -180,7 +270,7 @@ def recover(path: str | os.PathLike[str]) -> Recovered:
     """
     place = Path(path)
     data = _read(place)
-    replay = _Replay()
+    replay = Replay()
     good = len(MAGIC)
     fits = True
     for meta, arrays, end in records(data):
@@ -203,7 +293,7 @@ def origin_of(path: str | os.PathLike[str]) -> tuple[Origin, tuple[Video, ...]] 
     try:
         with Path(path).open("rb") as file:
             meta = first_line(file)
-        return Origin(**meta["origin"]), _videos(meta["videos"])
+        return Origin(**meta["origin"]), videos_of(meta["videos"])
     except (OSError, ValueError, KeyError, TypeError, struct.error):
         return None
 
@@ -211,93 +301,6 @@ def origin_of(path: str | os.PathLike[str]) -> tuple[Origin, tuple[Video, ...]] 
 def read(path: Path, root: Path | None = None) -> Poses:
     """Read the labels of a journal, as `io.labels.read_poses` does."""
     return recover(path).poses
-
-
-class _Replay:
-    """Gathers what records say; later ones count more."""
-
-    def __init__(self) -> None:
-        self.skeleton: Skeleton | None = None
-        self.origin = Origin()
-        self.n_edits = 0
-        self._videos: tuple[Video, ...] = ()
-        self._tracks: tuple[str, ...] = ()
-        self._parts: list[Arrays] = []
-
-    def take(self, meta: dict[str, Any], arrays: Arrays) -> bool:
-        """Take a record; False when it does not fit those before."""
-        kind = meta["kind"]
-        if kind == "table":
-            self.skeleton = Skeleton(**meta["skeleton"])
-            self.origin = Origin(**meta["origin"])
-            self._videos, self._tracks = _videos(meta["videos"]), tuple(meta["tracks"])
-            self._parts, self.n_edits = [], 0
-        elif self.skeleton is None:
-            return False
-        if kind == "videos":
-            self._videos = _videos(meta["videos"])
-            return True
-        values = dense(arrays)
-        if "visible" in values and values["visible"].shape[1] != len(self.skeleton):
-            return False
-        self._parts.append(values)
-        self.n_edits += kind == "edit"
-        return True
-
-    def poses(self) -> Poses:
-        assert self.skeleton is not None
-        keys = [_key(p["video"], p["frame"]) for p in self._parts]
-        marked = [_key(*p["marked"].T) for p in self._parts if "marked" in p]
-        rows = np.unique(np.concatenate([*keys, *marked]))
-        n = max((int(p["slot"].max(initial=-1)) + 1 for p in self._parts), default=0)
-        tails = {"xy": (len(self.skeleton), 2), "visible": (len(self.skeleton),)}
-        tails["score"] = tails["visible"]
-        arrays: Arrays = {}
-        for name, (dtype, empty) in FIELDS.items():
-            arrays[name] = np.full((len(rows), n, *tails.get(name, ())), empty, dtype)
-            parts = [(k, p) for k, p in zip(keys, self._parts, strict=True) if name in p]
-            row = np.searchsorted(rows, np.concatenate([k for k, _ in parts]))
-            slot = np.concatenate([p["slot"] for _, p in parts])
-            _assign(arrays[name], row, slot, np.concatenate([p[name] for _, p in parts]))
-        empty_rows = np.zeros(len(rows), np.bool_)
-        if marked:
-            where = np.searchsorted(rows, np.concatenate(marked))
-            flags = np.concatenate([p["mark"] for p in self._parts if "marked" in p])
-            last = _last(where)
-            empty_rows[where[last]] = flags[last]
-        kept = (arrays["visible"] > 0).any((1, 2)) | empty_rows
-        poses = Poses(
-            self.skeleton,
-            **{name: array[kept] for name, array in arrays.items()},
-            frame=rows[kept] & 0xFFFFFFFF,
-            video=rows[kept] >> 32,
-            videos=self._videos,
-            track_names=self._tracks,
-        )
-        return poses.keep(poses.present)
-
-
-def _assign(array: NDArray, row: IntArray, slot: IntArray, values: NDArray) -> None:
-    """Set ``array[row, slot]``; of several values for one place the last one counts."""
-    last = _last(row * max(1, array.shape[1]) + slot)
-    array[row[last], slot[last]] = values[last]
-
-
-def _last(place: IntArray) -> IntArray:
-    """Return the indices of the last entry for each place."""
-    _, first = np.unique(place[::-1], return_index=True)
-    return np.asarray(len(place) - 1 - first)
-
-
-def _key(video: IntArray, frame: IntArray) -> IntArray:
-    return (np.asarray(video, np.int64) << 32) + np.asarray(frame, np.int64)
-
-
-def _videos(stored: list[dict[str, Any]]) -> tuple[Video, ...]:
-    return tuple(
-        Video(v["path"], tuple(v["images"]), tuple(v["shape"]) if v["shape"] else None)
-        for v in stored
-    )
 
 
 def _read(path: Path) -> bytes:

@@ -154,8 +154,8 @@ def dense(arrays: Arrays) -> Arrays:
     return out
 
 
-def encode(record: Table | Edit | Videos) -> bytes:
-    """Return the bytes of a record."""
+def encode(record: Table | Edit | Videos) -> list[bytes | memoryview]:
+    """Return the bytes of a record, in pieces: those of a whole table are copied no more than needed."""
     meta, arrays = record._pack()
     fixed = {
         n: np.ascontiguousarray(a, np.int32 if n in ("video", "frame", "slot", "marked") else None)
@@ -163,12 +163,12 @@ def encode(record: Table | Edit | Videos) -> bytes:
     }
     meta["arrays"] = [[n, a.dtype.str, list(a.shape)] for n, a in fixed.items()]
     line = json.dumps(meta).encode()
-    views = (a.reshape(-1).view(np.uint8).data for a in fixed.values())  # copied once, at the end
-    parts: list[Any] = [_LINE.pack(len(line)) + line, *views]
+    views: list[Any] = [a.reshape(-1).view(np.uint8).data for a in fixed.values()]
+    parts: list[bytes | memoryview] = [_LINE.pack(len(line)) + line, *views]
     check = 0
     for part in parts:
         check = zlib.crc32(part, check)
-    return b"".join([_HEAD.pack(_MARK, sum(len(p) for p in parts), check), *parts])
+    return [_HEAD.pack(_MARK, sum(len(p) for p in parts), check), *parts]
 
 
 def records(data: bytes) -> Iterator[tuple[dict[str, Any], Arrays, int]]:

@@ -72,7 +72,8 @@ class _Labels:
         frame = int(self.poses.frame[row])
         return LabelProblem(
             kind, frame, frame, frame, row, slots or (int(self.slot[i]),), value,
-            doubt / LEAST_DOUBT, text, False, int(self.poses.video[row]), pairs, proposal,
+            doubt / LEAST_DOUBT, text, video=int(self.poses.video[row]), pairs=pairs,
+            proposal=proposal,
         )  # fmt: skip
 
 

@@ -66,6 +66,8 @@ class Problem:
         What is wrong, in words.
     onward : bool
         Whether it goes on from `first` to the end: animals that are swapped and not swapped back.
+    keypoints : tuple of int
+        The keypoints that are wrong, where the others of the animal are right.
     """
 
     kind: Kind
@@ -78,6 +80,7 @@ class Problem:
     severity: float
     text: str
     onward: bool = False
+    keypoints: tuple[int, ...] = ()
 
     @property
     def key(self) -> tuple[str, int, tuple[int, ...]]:
@@ -235,7 +238,12 @@ def _jumps(
         if whole:
             speed = float(body[i])
             text = f"jumps {speed:.0f} px a frame"
+            wrong: list[int] = []
         else:
+            # One that leaps moves the middle of the animal, from which the others then seem to move.
+            most = np.nanmax(parts[group], axis=1, keepdims=True)
+            far = (excess[group] > 1) & (parts[group] > most / 2)
+            wrong = np.flatnonzero(far.any(0)).tolist()
             speed = float(parts[i, worst[i]])
             text = f"{sights.skeleton.keypoints[worst[i]]} jumps {speed:.0f} px a frame"
         row = int(sights.row[steps.b[group[0]]])
@@ -243,7 +251,7 @@ def _jumps(
             Problem(
                 Kind.JUMP, first, max(first, end - 1) if back else first, first,
                 int(sights.rows[row]), (int(sights.slot[steps.b[group[0]]]),), speed,
-                float(severity[i]), text, onward=not back and bool(whole),
+                float(severity[i]), text, onward=not back and bool(whole), keypoints=tuple(wrong),
             )
         )  # fmt: skip
     return problems

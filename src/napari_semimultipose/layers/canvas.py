@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 LATER_S = 0.1
+STILL_S = 0.3
+"""What is not looked at while frames pass is painted when none has come for so long."""
 
 
 def camera_of(viewer: Any) -> Any:
@@ -24,23 +30,30 @@ class Later:
     ----------
     viewer : napari.Viewer or ViewerModel
     action : callable
+    quiet_s : float, optional
+        Wait until nobody has asked for so long, instead.
     """
 
-    def __init__(self, viewer: Any, action: Callable[[], None]) -> None:
+    def __init__(
+        self, viewer: Any, action: Callable[[], None], quiet_s: float | None = None
+    ) -> None:
         self._action = action
         self._timer: Any = None
         self._waiting = False
+        self._patient = quiet_s is not None
         if getattr(viewer, "window", None) is not None:
             from vispy.app import Timer  # of the event loop that napari runs, whichever it is
 
-            self._timer = Timer(LATER_S, connect=self._on_time, iterations=1)
+            self._timer = Timer(quiet_s or LATER_S, connect=self._on_time, iterations=1)
 
     def ask(self) -> None:
         """Ask for the action."""
         if self._timer is None:
             self._action()
-        elif not self._waiting:
+        elif not self._waiting or self._patient:
             self._waiting = True
+            if self._patient:
+                self._timer.stop()
             self._timer.start()
 
     def forget(self) -> None:
@@ -55,12 +68,61 @@ class Later:
             self._action()
 
 
-def without_thumbnail(layer: Any) -> None:
-    """Keep napari from painting the small picture of a layer in the list of layers.
+def lean(viewer: Any, layer: Any, paint: Callable[[], NDArray[np.uint8]] | None = None) -> None:
+    """Spare a layer what napari does for it on every frame, although nobody sees it.
 
-    It does so on every frame, which takes longer than to show the lines themselves.
+    The small picture in the list of layers is painted when the frames stand still; painting it takes
+    longer than to show the frame. The extent, which depends on data and place alone, is not forgotten with
+    each frame, and what is selected not drawn again when nothing is.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+    layer : Layer
+    paint : callable, optional
+        Returns the picture [32, 32, 4]; napari's own is black for lines and trails (at least up to 0.9.2).
     """
-    layer._update_thumbnail = lambda: None
+    if getattr(layer, "_semimultipose_lean", False):
+        return
+    layer._semimultipose_lean = True
+    own = layer._update_thumbnail
+
+    def show() -> None:
+        if layer in viewer.layers and getattr(viewer, "window", None) is not None:
+            if paint is None:
+                own()
+            else:
+                layer.thumbnail = paint()
+
+    later = Later(viewer, show, STILL_S)
+    layer._update_thumbnail = later.ask
+    if hasattr(layer, "_refresh_sync"):  # napari 0.7 and later
+        layer._refresh_sync = _Refresh(layer)
+
+
+class _Refresh:
+    """Stands before the method of napari's that shows a layer as it is now."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+        self._refresh = layer._refresh_sync
+        self._seen: tuple[Any, ...] = ()
+
+    def __call__(self, *, extent: bool = False, highlight: bool = False, **others: bool) -> None:
+        layer = self._layer
+        if extent:
+            known, self._seen = self._seen, (layer.data, layer.scale, layer.translate)
+            extent = (
+                not known
+                or known[0] is not layer.data
+                or not all(
+                    np.array_equal(a, b) for a, b in zip(known[1:], self._seen[1:], strict=True)
+                )
+            )
+        if highlight and hasattr(layer, "_highlight_index"):
+            chosen = len(layer.selected_data) or len(layer._highlight_index)
+            highlight = bool(chosen) or str(layer.mode) == "select"
+        self._refresh(extent=extent, highlight=highlight, **others)
 
 
 def keep_shader(viewer: Any, layer: Any) -> None:
@@ -90,6 +152,7 @@ def _made_once(make: Callable[[Any], Any], kind: Callable[[Any], Any]) -> Callab
     return get
 
 
+@lru_cache
 def shrinks_together() -> bool:
     """Whether a Points layer with refreshes blocked can get fewer points.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 from weakref import WeakKeyDictionary, ref
@@ -245,7 +245,8 @@ class History:
             return
         with self.group(change.name):
             if change.dropped:
-                edits.drop_keypoints(self.store, change.dropped)
+                with self.store.half_way():
+                    edits.drop_keypoints(self.store, change.dropped)
             self._setting = True
             try:
                 self.store.set_skeleton(change)
@@ -257,12 +258,15 @@ class History:
 
     def _replay(self, parts: Sequence[Change | SkeletonChange]) -> None:
         self._replaying = True
+        whole = any(isinstance(part, SkeletonChange) for part in parts)
         try:
             for part in parts:
-                if isinstance(part, Change):
-                    self.store.apply(part)
-                else:
-                    self.store.set_skeleton(part)
+                last = part is parts[-1]
+                with self.store.half_way() if whole and not last else nullcontext():
+                    if isinstance(part, Change):
+                        self.store.apply(part)
+                    else:
+                        self.store.set_skeleton(part)
         finally:
             self._replaying = False
 

@@ -8,7 +8,8 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semimultipose.layers.canvas import Later, without_thumbnail
+from napari_semimultipose.layers import thumbnails
+from napari_semimultipose.layers.canvas import Later, lean
 from napari_semimultipose.layers.geometry import geometry_of
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.style import ColorBy
@@ -162,10 +163,19 @@ class PredictionLayers:
             **tracks_look(features, self.view.style),
             **geometry_of(self.view.image),
         )
-        without_thumbnail(self.tracks)
+        lean(self.viewer, self.tracks, self._paint_tracks)
         below = self.vectors if self.vectors is not None else self.points
         self.viewer.layers.insert(self.viewer.layers.index(below), self.tracks)
         self.viewer.layers.selection.active = active
+
+    def _paint_tracks(self) -> NDArray[np.uint8]:
+        """Paint the paths that lead to this frame for the list of layers."""
+        assert self.tracks is not None
+        data = np.asarray(self.tracks.data)
+        age = self.view.frame - data[:, 1]
+        here = (age >= 0) & (age <= self.tracks.tail_length)
+        color = np.asarray(self.tracks.track_colors).reshape(-1, 4)[here]
+        return thumbnails.dots(data[here, -2:], color, self.view.shape)
 
     def _near(self, frame: int) -> tuple[NDArray[np.float64], pd.DataFrame]:
         """Return the paths near a frame, all of them if they are few, and note the frames they suit."""

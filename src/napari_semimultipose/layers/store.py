@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -148,9 +149,13 @@ class PoseStore:
         reversed any more.
     read_only : str
         Why nothing may be changed, in words for the user; "" when it may.
+    half_done : bool
+        Whether more changes belong to the edit that is being made, see `half_way`.
     measured : Measured or None
         Metrics of the poses, see `set_measured`.
     """
+
+    half_done = False
 
     def __init__(self, poses: Poses) -> None:
         self.listeners: list[Callable[[Change | None], None]] = []
@@ -310,6 +315,18 @@ class PoseStore:
             free += range(self.n_slots, self.n_slots + more)
             self._grow_slots(more)
         return [int(i) for i in free[:n]]
+
+    @contextmanager
+    def half_way(self) -> Iterator[None]:
+        """Say that what is changed in the block makes no sense without the change that follows.
+
+        Who keeps the table waits for that: half of such an edit must not be left by a crash.
+        """
+        before, self.half_done = self.half_done, True
+        try:
+            yield
+        finally:
+            self.half_done = before
 
     def apply(self, change: Change) -> None:
         """Apply a change and tell the listeners.

@@ -15,14 +15,14 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_semimultipose.layers import edits
+from napari_semimultipose.layers import edits, thumbnails
 from napari_semimultipose.layers.canvas import (
     Later,
     drawn_once,
     keep_shader,
+    lean,
     make_gl_current,
     shrinks_together,
-    without_thumbnail,
 )
 from napari_semimultipose.layers.geometry import geometry_of, image_shape
 from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo, PointTable
@@ -124,6 +124,7 @@ class PoseView:
         self._table: PointTable | None = None
         self._later = Later(viewer, self._show_features)
         self.points: Points = points if points is not None else self._make_points(name)
+        lean(viewer, self.points)
         self.points.metadata[METADATA_KEY] = self._info()
         self._views[self.points] = ref(self)
         self.vectors: Vectors | None = self._make_vectors() if edges else None
@@ -166,7 +167,7 @@ class PoseView:
             **geometry,
             **self._style.vectors_kwargs(),
         )
-        without_thumbnail(layer)
+        lean(self.viewer, layer, self._paint_lines)
         # Under the points, and the points stay the layer that gets clicks and keys.
         self.viewer.layers.insert(self.viewer.layers.index(self.points), layer)
         keep_shader(self.viewer, layer)
@@ -291,6 +292,8 @@ class PoseView:
         self._table = table
         with self._one_update(self.points, together=together) as points:
             points.selected_data = set()
+            if len(points.features.columns):  # a table that napari would cut and read anew
+                points.features = {}
             points.data = table.data
             if len(table):
                 points.size = self._style.size_px
@@ -340,6 +343,21 @@ class PoseView:
             vectors.data = data
             if len(data):
                 vectors.edge_color = colors
+
+    def _paint_lines(self) -> NDArray[np.uint8]:
+        """Paint the lines of this frame for the list of layers."""
+        assert self.vectors is not None
+        data = np.asarray(self.vectors.data).reshape(-1, 2, 3)
+        here = data[:, 0, 0].round() == self._frame
+        color = np.asarray(self.vectors.edge_color).reshape(-1, 4)[here]
+        return thumbnails.lines(data[here, 0, 1:], data[here, 1, 1:], color, self.shape)
+
+    @property
+    def shape(self) -> tuple[float, float]:
+        """Height and width of the recording in px; where it is not open, what the points need."""
+        known = None if self._image is None else image_shape(self._image)
+        most = np.nanmax(self._poses.xy, axis=(0, 1, 2), initial=1.0)
+        return known or (float(most[1]) + 1, float(most[0]) + 1)
 
     def mark(self, selected: Key | None, slot: int | None) -> None:
         """Set the selected keypoint off with a white ring, and the others of the animal `slot`."""

@@ -14,6 +14,8 @@ from napari_semimultipose.io.journal import Edit, Journal, Origin, Table, Videos
 from napari_semimultipose.io.lock import FileLock, LockedError
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.poses import Source
+from napari_semimultipose.widgets import spare_journal
+from napari_semimultipose.widgets.spare_journal import SpareJournal
 from napari_semimultipose.widgets.unsaved import DAMAGED, SUFFIX, candidates, free_name
 
 QUIET_S = 1.0
@@ -28,7 +30,8 @@ SIGN_OF_LIFE_S = 20.0
 """Locks are refreshed so often."""
 
 MANY_KEYPOINTS = 200_000
-"""Larger tables are not written while somebody waits, unless there is no other way."""
+"""Larger tables are not written while somebody waits, unless there is no other way: they are written in
+the background before the first edit (`SpareJournal`)."""
 
 GROWTH_BYTES = 1 << 25
 """A journal is written anew when so much was added to it, and more than three tables."""
@@ -73,6 +76,7 @@ class Autosave:
         self.labels = labels
         self.format = format
         self.path: Path | None = None
+        self.keeping: object = None
         self.error: str = ""
         self.written_at: float | None = None
         self._window = window
@@ -89,6 +93,8 @@ class Autosave:
         self._seen_at = time.monotonic()
         self._retry_at = 0.0
         self._job: Future[None] | None = None
+        self._spare: SpareJournal | None = None
+        self._prepared_at = -PATIENCE_S
         store.listeners.append(self._on_change)
 
     @property
@@ -106,6 +112,9 @@ class Autosave:
     def _on_change(self, change: Change | None) -> None:
         store, now = self.store, time.monotonic()
         self._changed_at = now
+        if store.half_done:  # all of it is written together
+            self._whole = True
+            return
         if change is None:
             if self._fixed == (store.skeleton, store.track_names):
                 # Predictions were added, say: whoever made them keeps them, unless they are
@@ -113,7 +122,7 @@ class Autosave:
                 if self._journal is None and not self.error and not _has_labels(store):
                     self._written, self._videos = store.revision, store.videos
                     return
-                if len(store) * store.n_slots * len(store.skeleton) > MANY_KEYPOINTS:
+                if self._is_large:
                     self._whole = True
                     return
             self._whole = True
@@ -124,9 +133,13 @@ class Autosave:
         """Write what is missing: an edit, or else all labels."""
         store = self.store
         try:
+            if self._whole or change is None:
+                self._use_spare(change)
             journal = self._journal or self._begin()
             fixed = store.skeleton, store.track_names
-            if self._whole or change is None or self._fixed != fixed:
+            if self._written == store.revision and not self._whole:
+                pass  # the spare journal held everything
+            elif self._whole or change is None or self._fixed != fixed:
                 before = journal.size
                 journal.append(self._table())
                 self._whole, self._fixed, self._table_size = False, fixed, journal.size - before
@@ -143,12 +156,79 @@ class Autosave:
             if self._unsynced_since is None:
                 self._unsynced_since = time.monotonic()
 
-    def _table(self) -> Table:
+    def _origin(self) -> Origin:
         labels = "" if self.labels is None else str(self.labels)
-        return Table(self.store.table(), Origin(labels, self.format or "", str(self.place)))
+        return Origin(labels, self.format or "", str(self.place))
 
-    def _begin(self) -> Journal:
-        """Open a journal of our own, or the one from which the labels were restored."""
+    def _table(self) -> Table:
+        return Table(self.store.table(), self._origin())
+
+    # ------------------------------------------------------- large tables, ahead
+
+    @property
+    def _is_large(self) -> bool:
+        store = self.store
+        return len(store) * store.n_slots * len(store.skeleton) > MANY_KEYPOINTS
+
+    @property
+    def _is_prepared_soon(self) -> bool:
+        """Whether all labels as they are now are just being written in the background."""
+        spare = self._spare
+        return spare is not None and spare.revision == self.store.revision and not spare.ready
+
+    def _prepare(self, now: float) -> None:
+        """Write all labels in the background: they will have to be in the journal."""
+        store, spare = self.store, self._spare
+        if store.read_only or (spare is not None and spare.revision == store.revision):
+            return
+        if now - self._prepared_at < PATIENCE_S:
+            return
+        self._prepared_at = now
+        self._drop_spare()
+        anchor = self.place if self.labels is None else self.labels
+        for path in candidates(anchor, spare_journal.SUFFIX, by_name=self.labels is not None):
+            try:
+                self._spare = SpareJournal(store, self._origin(), path, self._window)
+            except LockedError:
+                continue
+            except OSError as error:  # then they are written when they have to be
+                logger.warning("%s cannot be written", path, exc_info=error)
+            return
+
+    def _use_spare(self, change: Change | None) -> None:
+        """Make the labels that were written ahead those of the journal, if they are of any use."""
+        store, spare = self.store, self._spare
+        if spare is None:
+            return
+        fixed = store.skeleton, store.track_names
+        before = store.revision - (change is not None)
+        if spare.fixed != fixed or spare.revision not in (store.revision, before):
+            self._drop_spare()
+            return
+        self._spare = None
+        if not spare.wait():
+            spare.forget()
+            return
+        spare.use(self._install)
+        self._whole, self._fixed, self._table_size = False, fixed, spare.size
+        self._videos, self._written = spare.videos, spare.revision
+
+    def _install(self, whole: Path) -> None:
+        if self._journal is None:
+            self._begin(whole)
+        if whole.exists() and self._journal is not None:
+            self._journal.take_over(whole)
+
+    def _drop_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.forget()
+
+    def _begin(self, whole: Path | None = None) -> Journal:
+        """Open a journal of our own, or the one from which the labels were restored.
+
+        A new one begins with the file `whole`, which is gone then.
+        """
         if self.path is not None and self.path.name.endswith(SUFFIX):
             try:
                 self._lock = self._lock or _try_lock(self.path, self._window)
@@ -163,7 +243,9 @@ class Autosave:
                 continue
             try:
                 lock = _try_lock(path, self._window)
-                self._journal = Journal.create(path)
+                self._journal = (
+                    Journal.create(path) if whole is None else Journal.begin_with(path, whole)
+                )
             except (LockedError, FileExistsError):  # another process was quicker
                 continue
             self._replaced, self.path, self._lock = self.path, path, lock
@@ -181,10 +263,10 @@ class Autosave:
         """Write what could not be written before, and bring edits to the disk, if it is time."""
         now = time.monotonic()
         quiet = now - self._changed_at >= QUIET_S
-        if self.behind and quiet and now >= self._retry_at:
-            self._write(None)
         if self._job is not None and self._job.done():
             self._collect()
+        if quiet and now >= self._retry_at:
+            self._write_in_peace(now)
         if now - self._seen_at >= SIGN_OF_LIFE_S:
             self._seen_at = now
             self._check_lock()
@@ -194,15 +276,28 @@ class Autosave:
         since = self._unsynced_since
         if self._job is None and since is not None and (quiet or now - since >= PATIENCE_S):
             self._unsynced_since = None
-            if quiet and journal.size > max(GROWTH_BYTES, 4 * self._table_size):
-                self._compact(journal)
-            else:
-                self._job = _disk.submit(journal.sync)
+            self._job = _disk.submit(journal.sync)
+
+    def _write_in_peace(self, now: float) -> None:
+        """Write labels that are not in the journal yet, and a long journal anew."""
+        journal = self._journal
+        long = journal is not None and journal.size > max(GROWTH_BYTES, 4 * self._table_size)
+        if self._is_large and (journal is None or self.behind or long):
+            self._prepare(now)
+            if self._is_prepared_soon:
+                return
+        if self.behind:
+            self._write(None)
+        elif journal is not None and long and self._job is None:
+            self._compact(journal)
 
     def _compact(self, journal: Journal) -> None:
         try:
-            journal.replace(self._table())
-            self._table_size = journal.size
+            if self._is_large:
+                self._use_spare(None)
+            else:
+                journal.replace(self._table())
+                self._table_size = journal.size
         except Exception as error:
             self._failed(error)
 
@@ -275,6 +370,7 @@ class Autosave:
 
     def _close(self) -> None:
         self._collect()
+        self._drop_spare()
         self._whole, self._unsynced_since = True, None
         journal, self._journal = self._journal, None
         lock, self._lock = self._lock, None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +24,7 @@ from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import keys, layer_keys
-from napari_semimultipose.widgets.autosave import Autosave
-from napari_semimultipose.widgets.claims import Claim
+from napari_semimultipose.widgets.keeping import Keeping
 from napari_semimultipose.widgets.recordings import place_of_recording, shows, video_of
 from napari_semimultipose.widgets.suggested import labelled_in, predictions_on, suggested_frames
 
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _known: WeakKeyDictionary[Points, ref[LabelsDocument]] = WeakKeyDictionary()
+_ME = "labelling"
 
 
 class LabelsDocument:
@@ -87,9 +86,9 @@ class LabelsDocument:
             viewer, store, video=video, name=name, image=image, points=points
         )
         self.session = LabelSession(store, video, self.view.frame)
-        window = str(id(viewer))
-        self.autosave = Autosave(store, place_of_recording(image), path, window=window)
-        self.claim = Claim(store, window)
+        place = place_of_recording(image)
+        self.keeping = Keeping.of_store(store, place, path, str(id(viewer)))
+        self.autosave, self.claim = self.keeping.autosave, self.keeping.claim
         self._saved_state: object = self.session.history.state
         self._mouse: MouseLabelling | None = None
         self._complain: Callable[[str], None] = lambda text: None
@@ -100,8 +99,6 @@ class LabelsDocument:
         self.session.listeners.append(self._on_session)
         store.listeners.append(self._on_store)  # holds the document for as long as the layer lives
         _known[self.points] = ref(self)
-        if path is not None:
-            self.claim.take(path)
 
     # ---------------------------------------------------------------- making
 
@@ -183,7 +180,7 @@ class LabelsDocument:
         """
         from napari_semimultipose.io.labels import write_poses
 
-        state = self.session.history.state
+        state, revision = self.session.history.state, self.store.revision
         if path == self.path:
             self.claim.check()
         lock = self.claim.lock(path)
@@ -193,11 +190,14 @@ class LabelsDocument:
             if lock is not None:
                 lock.release()
             raise
-        self.claim.move_to(path, lock)
-        self.path, self.format, self._saved_state = path, format, state
-        self.autosave.saved(path, format)
-        self._tell()
+        self.keeping.saved(path, format, lock, revision)
+        self.saved_as(path, format, state)
         return lost
+
+    def saved_as(self, path: Path, format: str | None, state: object) -> None:
+        """Say that the labels were written to a file, as they were in a state of the history."""
+        self.path, self.format, self._saved_state = path, format, state
+        self._tell()
 
     def restored_from(self, path: Path, format: str | None = None) -> None:
         """Say that the labels came from a journal: they count as unsaved."""
@@ -207,8 +207,7 @@ class LabelsDocument:
 
     def tick(self) -> None:
         """Keep the journal and the right to the labels file; call it a few times a second."""
-        self.autosave.tick()
-        self.claim.tick()
+        self.keeping.tick()
 
     # ------------------------------------------------------------- recording
 
@@ -256,7 +255,7 @@ class LabelsDocument:
         """Take mouse and keys on the Points layer."""
         if self._mouse is None and not self.closed:
             self._complain = complain
-            self.claim.resume()
+            self.keeping.join(_ME)
             self._mouse = MouseLabelling(self.view, self.session, complain)
             layer_keys.bind(self.points, self, keys.actions(), run)
             self.viewer.layers.selection.active = self.points
@@ -337,23 +336,13 @@ class LabelsDocument:
             listener()
 
     def _on_view_closed(self) -> None:
-        self.autosave.close()
-        self.claim.release()
+        self.keeping.close()
         self.deactivate()
         self.session.close()
         self.store.listeners.remove(self._on_store)
         self.view.frame_listeners.remove(self.session.go_to)
         for listener in list(self.close_listeners):
             listener(self)
-
-
-@atexit.register
-def _flush_all() -> None:
-    """Write what is not written yet when the program ends without closing its window."""
-    for known in list(_known.values()):
-        document = known()
-        if document is not None:
-            document.autosave.flush()
 
 
 def document_of(points: Points) -> LabelsDocument | None:
@@ -372,8 +361,7 @@ def keep(documents: Sequence[LabelsDocument]) -> None:
 def part_from(documents: Sequence[LabelsDocument]) -> None:
     """Leave the labels to themselves, because the widget that showed them is going."""
     for document in documents:
-        document.autosave.pause()
-        document.claim.release()
+        document.keeping.part(_ME)
         document.listeners.clear()
         document.close_listeners.clear()
         document.deactivate()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
+from napari_semimultipose.layers.canvas import lean
 from napari_semimultipose.widgets.layer_frames import frames_from_layer
 from napari_semimultipose.widgets.preload import import_quietly
 from napari_semimultipose.widgets.worker import EventRunner, ShouldStop
@@ -206,6 +207,7 @@ class HeatLayer(QObject):
                 interpolation2d="linear",
                 **look,
             )
+            lean(self._viewer, self.layer)
             # Above the frames and under everything else.
             layers = self._viewer.layers
             layers.move(layers.index(self.layer), layers.index(self._image) + 1)

@@ -133,7 +133,11 @@ class LabelsWidget(DockedWidget):
             self.banner.hide()
         else:
             used = {path for document in self._documents for path in document.autosave.paths}
-            self.banner.look(place_of_recording(image), used, opened)
+            place = place_of_recording(image)
+            if opened is None:
+                self.banner.look(place, used)
+            else:
+                self.banner.look(place, used, opened.path, opened.poses)
 
     def restore(self, path: Path) -> None:
         """Go on with labels that were never saved."""

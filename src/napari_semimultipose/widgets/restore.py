@@ -20,7 +20,9 @@ from napari_semimultipose.io.lock import in_use
 from napari_semimultipose.widgets import unsaved
 
 if TYPE_CHECKING:
-    from napari_semimultipose.widgets.document import LabelsDocument
+    from collections.abc import Callable
+
+    from napari_semimultipose.poses import Poses
 
 
 class RestoreBanner(QWidget):
@@ -59,7 +61,13 @@ class RestoreBanner(QWidget):
         layout.addLayout(row)
         self.hide()
 
-    def look(self, place: Path, used: set[Path], document: LabelsDocument | None = None) -> None:
+    def look(
+        self,
+        place: Path,
+        used: set[Path],
+        labels: Path | None = None,
+        poses: Callable[[], Poses] | None = None,
+    ) -> None:
         """Offer the newest unsaved labels of a recording, or of the labels file that was opened.
 
         Parameters
@@ -68,16 +76,17 @@ class RestoreBanner(QWidget):
             The recording.
         used : set of paths
             Files that are being written to now.
-        document : LabelsDocument, optional
-            Labels that have just been opened from their file.
+        labels : path, optional
+            A labels file that has just been opened.
+        poses : callable, optional
+            Returns the labels in it.
         """
-        labels = None if document is None else document.path
         for path in unsaved.found(place, labels):
             if path in used or path in self._offered:
                 continue
             at = path.stat().st_mtime
             older = labels is not None and at <= labels.stat().st_mtime
-            if older and document is not None and unsaved.holds_no_more(path, document.poses()):
+            if older and poses is not None and unsaved.holds_no_more(path, poses()):
                 continue  # the program ended between saving and clearing up
             self.path = path
             self._offered.add(path)
@@ -111,7 +120,7 @@ class RestoreBanner(QWidget):
 
     def _on_restore(self) -> None:
         self.hide()
-        if self.path is not None:
+        if self.path is not None and not unsaved.is_busy(self.path):  # restored elsewhere meanwhile
             self.restore_clicked.emit(self.path)
 
     def _on_discard(self) -> None:

@@ -39,6 +39,7 @@ from napari_semimultipose.widgets.proofreading import (
 from napari_semimultipose.widgets.review_form import ReviewForm
 from napari_semimultipose.widgets.review_jobs import Found, checking_events, finding_events
 from napari_semimultipose.widgets.review_keys import KEYS
+from napari_semimultipose.widgets.reviewed_file import ReviewedFile
 from napari_semimultipose.widgets.usual_repairs import animals_of, tracks_now, usual_repair
 from napari_semimultipose.widgets.worker import EventRunner, WorkWidget
 
@@ -69,8 +70,10 @@ class ReviewWidget(WorkWidget):
         self._clicked: tuple[int, int] | None = None
         self._saved_state: object = None
         self.form = ReviewForm(viewer, can_be_reviewed, self)
+        self.file = ReviewedFile(viewer, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.file.banner)
         layout.addWidget(scrollable(self.form))
         self.setMinimumWidth(320)
         self.runner = EventRunner("search for problems", "The search is being stopped.", self)
@@ -82,6 +85,8 @@ class ReviewWidget(WorkWidget):
         self._connect()
         self._choose_first()
         self._on_layer()
+        if self.layers is None:
+            self.file.offer()
 
     def _connect(self) -> None:
         form = self.form
@@ -91,6 +96,9 @@ class ReviewWidget(WorkWidget):
         form.check.stopped.connect(self.runner.stop)
         form.table.chosen.connect(self._on_problem)
         form.command.connect(self.run)
+        self.file.said.connect(form.message.say)
+        self.file.restored.connect(form.layer_box.set_layer)
+        self.saver.ended.connect(self.file.end_saving)
         self._soon.timeout.connect(self._show)
         for runner in (self.runner, self.saver):
             runner.received.connect(self._on_events)
@@ -120,9 +128,10 @@ class ReviewWidget(WorkWidget):
         self.layers = self.form.layers = layers = layers_of(self._viewer, points)
         self.steps = History.of(layers.store)
         layers.store.listeners.append(self._on_store)
-        self._saved_state = self.steps.state
         self._fine.clear()
         layers.view.frame_listeners.append(self._on_frame)
+        self.file.take(layers)
+        self._saved_state = None if self.file.unsaved else self.steps.state
         layer_keys.bind(points, self, KEYS, self._on_key)
         points.mouse_drag_callbacks.append(self._on_press)
 
@@ -130,6 +139,7 @@ class ReviewWidget(WorkWidget):
         layers, self.layers, self.form.layers = self.layers, None, None
         if layers is None:
             return
+        self.file.leave()
         if self._on_store in layers.store.listeners:
             layers.store.listeners.remove(self._on_store)
         self.steps = None
@@ -216,6 +226,7 @@ class ReviewWidget(WorkWidget):
             elif isinstance(event, Saved):
                 lost = f". This format cannot hold: {'; '.join(event.lost)}" if event.lost else ""
                 self.form.message.say(f"Saved to {event.path}{lost}")
+                self.file.saved(event.path)
             elif isinstance(event, Failed):
                 self._saved_state = None
                 self.form.message.say(event.message, error=True, details=event.details)
@@ -335,6 +346,11 @@ class ReviewWidget(WorkWidget):
         if path is None:
             path = Path(QFileDialog.getSaveFileName(self, "Save poses", "", file_filter())[0])
         if not path.name:
+            return
+        try:
+            self.file.begin_saving(path)
+        except LabelsError as error:
+            self.form.message.say(str(error), error=True)
             return
         copy, target = self.layers.store.copy(), path
         self._saved_state = None if self.steps is None else self.steps.state

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semimultipose.config import ReviewConfig
+from napari_semimultipose.errors import FramesError
 from napari_semimultipose.widgets.check_panel import CheckPanel
 from napari_semimultipose.widgets.choosers import LayerBox, Message
 from napari_semimultipose.widgets.forms import Fold, SettingsForm
@@ -25,6 +26,8 @@ from napari_semimultipose.widgets.layer_frames import beside, frames_from_layer,
 from napari_semimultipose.widgets.problem_table import ProblemTable
 from napari_semimultipose.widgets.report_export import ReportButton
 from napari_semimultipose.widgets.review_keys import help_html, key_of
+from napari_semimultipose.widgets.suggested import poses_of
+from napari_semimultipose.widgets.video_export import VideoButton
 
 if TYPE_CHECKING:
     import napari
@@ -84,6 +87,12 @@ class ReviewForm(QWidget):
             self,
             review=self.config,
         )
+        self.video_button = VideoButton(
+            lambda: None if self._poses() is None else poses_of(self.layer_box.layer()),
+            self._recording,
+            lambda: None if (i := self._image()) is None else place_of(i),
+            self,
+        )
         self.help = Fold("Keys", self)
         self._fill()
 
@@ -118,23 +127,27 @@ class ReviewForm(QWidget):
         keys = QVBoxLayout(self.help.content)
         keys.setContentsMargins(8, 0, 0, 0)
         keys.addWidget(QLabel(help_html(), self.help.content))
-        self.report_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.report_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.report_button.progressed.connect(
             lambda share, text: self.status.setText(f"Report, {share:.0%}: {text or 'begun'}")
         )
-        self.report_button.said.connect(self.message.say)
-        self.report_button.failed.connect(
-            lambda text, details: self.message.say(text, error=True, details=details)
+        self.video_button.progressed.connect(
+            lambda done, total: self.status.setText(f"Labelled video: frame {done} of {total}")
         )
-        self.report_button.runner.ended.connect(lambda: self.status.setText(""))
+        for button in (self.report_button, self.video_button):
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            button.said.connect(self.message.say)
+            button.failed.connect(
+                lambda text, details: self.message.say(text, error=True, details=details)
+            )
+            button.runner.ended.connect(lambda: self.status.setText(""))
         self.identities.command.connect(lambda command: self.command.emit(command, None))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(_row((QLabel("Poses", self), 0), (self.layer_box, 1)))
         layout.addLayout(
-            _row((QLabel("Animals", self), 0), (self.animals, 1), (self.find_button, 2))
+            _row((QLabel("Animals", self), 0), (self.animals, 1), (self.find_button, 1))
         )
         layout.addWidget(self.read_only)
         layout.addWidget(self.limits)
@@ -152,15 +165,11 @@ class ReviewForm(QWidget):
         )
         layout.addWidget(self.usual)
         layout.addWidget(self.identities)
-        layout.addLayout(
-            _row(
-                (self.undo_button, 1),
-                (self.redo_button, 1),
-                (self.save_button, 1),
-                (self.plot_button, 1),
-                (self.report_button, 1),
-            )
-        )
+        for buttons in (
+            (self.undo_button, self.redo_button, self.plot_button),
+            (self.save_button, self.video_button, self.report_button),
+        ):
+            layout.addLayout(_row(*((button, 1) for button in buttons)))
         layout.addWidget(self.help)
 
     # ----------------------------------------------------------------- content
@@ -188,6 +197,19 @@ class ReviewForm(QWidget):
         if self.layers is None or image is None:
             return {}
         return {self.layers.view.video: frames_from_layer(image)}
+
+    def _recording(self) -> Frames:
+        """Return the recording.
+
+        Raises
+        ------
+        FramesError
+            When it is not open.
+        """
+        image = self._image()
+        if image is None:
+            raise FramesError("open the recording of these poses first: it is drawn into")
+        return frames_from_layer(image)
 
     def show_poses(
         self, names: dict[int, str], last: str | None, following: str | None, *, unsaved: bool
@@ -222,6 +244,7 @@ class ReviewForm(QWidget):
         self.save_button.setEnabled(there and not saving)
         self.plot_button.setEnabled(there)
         self.report_button.setEnabled(there)
+        self.video_button.setEnabled(there)
         for button in (self.previous_button, self.next_button):
             button.setEnabled(any_problem)
         self.fine_button.setEnabled(bool(problem))

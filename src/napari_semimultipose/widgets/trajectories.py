@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+import numpy as np
 from npe2 import PluginManager
 from qtpy.compat import isalive
 from qtpy.QtCore import QSize, Qt, QTimer
@@ -59,6 +60,7 @@ class TrajectoriesWidget(DockedWidget):
         self._viewer = viewer = plain_viewer(viewer)
         self.layers: PredictionLayers | None = None
         self._before: tuple[PoseStore, PoseStore] | None = None
+        self._known: dict[tuple[int, int, int], Trajectory] = {}  # by track, keypoint and video
         self._seen = False
         self.layer_box = LayerBox(viewer, can_be_reviewed, "open or predict poses first", self)
         self.keypoint = QComboBox(self)
@@ -167,6 +169,7 @@ class TrajectoriesWidget(DockedWidget):
 
     def _let_go(self) -> None:
         layers, self.layers = self.layers, None
+        self._known.clear()
         if layers is not None:
             if self._on_store in layers.store.listeners:
                 layers.store.listeners.remove(self._on_store)
@@ -179,8 +182,19 @@ class TrajectoriesWidget(DockedWidget):
         self._let_go()
 
     def _on_store(self, change: Change | None) -> None:
+        self._forget(change)
         if isalive(self) and self.isVisible():
             self._soon.start()
+
+    def _forget(self, change: Change | None) -> None:
+        """Forget the courses that a change makes others; of a long recording each takes a while."""
+        if change is None or self.layers is None:
+            self._known.clear()
+            return
+        now = self.layers.store.array("track")[change.row, change.slot]
+        sides = [side["track"] for side in (change.before, change.after) if "track" in side]
+        touched = set(np.unique(np.concatenate([now, *sides])).tolist())
+        self._known = {key: c for key, c in self._known.items() if key[0] not in touched}
 
     def compare(self, points: Points, before: PoseStore) -> None:
         """Draw the poses of a layer, and behind them those that they were made from.
@@ -200,7 +214,12 @@ class TrajectoriesWidget(DockedWidget):
 
     def _courses(self, store: PoseStore, tracks: list[int], video: int) -> dict[int, Trajectory]:
         keypoint = self.keypoint.currentIndex() - 1
-        return {t: trajectory(store, t, None if keypoint < 0 else keypoint, video) for t in tracks}
+        known = self._known if self.layers is not None and store is self.layers.store else {}
+        for track in tracks:
+            key = track, keypoint, video
+            if key not in known:
+                known[key] = trajectory(store, track, None if keypoint < 0 else keypoint, video)
+        return {track: known[track, keypoint, video] for track in tracks}
 
     def redraw(self) -> None:
         """Draw the poses as they are now."""

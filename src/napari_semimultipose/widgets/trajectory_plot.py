@@ -14,6 +14,8 @@ from napari_semimultipose.layers.style import animal_colors
 from napari_semimultipose.tracking.trajectories import QUANTITIES, Trajectory
 from napari_semimultipose.widgets.plots import PlotColors
 
+SHORT = {"confidence": "conf."}
+"""Names beside the axes: four plots share a low dock."""
 BEFORE = "#9a9a9a"
 """Colour of courses that others are compared with."""
 
@@ -33,6 +35,7 @@ class TrajectoryPlot(pg.GraphicsLayoutWidget):
         self._plots: dict[str, pg.PlotItem] = {}
         self._lines: dict[str, pg.InfiniteLine] = {}
         self._curves: dict[tuple[str, int], pg.PlotDataItem] = {}
+        self._drawn: dict[int, Trajectory] = {}
         self._before: dict[tuple[str, int], pg.PlotDataItem] = {}
         self._shown: list[str] = []
         self._frame = 0
@@ -68,7 +71,7 @@ class TrajectoryPlot(pg.GraphicsLayoutWidget):
         self,
         courses: Mapping[int, Trajectory],
         frames: tuple[int, int],
-        before: Mapping[int, Trajectory] | None = None,
+        compared: Mapping[int, Trajectory] | None = None,
     ) -> None:
         """Draw these animals; those that are drawn already are changed in place.
 
@@ -78,13 +81,16 @@ class TrajectoryPlot(pg.GraphicsLayoutWidget):
             By track.
         frames : (int, int)
             First and last frame of the recording.
-        before : mapping of int to Trajectory, optional
+        compared : mapping of int to Trajectory, optional
             Other courses of them, drawn behind in grey.
         """
-        self._show_before(before or {})
+        self._show_before(compared or {})
         for key in [key for key in self._curves if key[1] not in courses]:
             self._plots[key[0]].removeItem(self._curves.pop(key))
+        before, self._drawn = self._drawn, dict(courses)
         for track, course in courses.items():
+            if before.get(track) is course:
+                continue
             color = pg.mkColor(tuple(int(255 * c) for c in animal_colors([track])[0]))
             for name in QUANTITIES:
                 curve = self._curves.get((name, track))
@@ -162,7 +168,7 @@ class TrajectoryPlot(pg.GraphicsLayoutWidget):
         self.setBackground(colors.background)
         for name, plot in self._plots.items():
             plot.showGrid(x=True, y=True, alpha=0.12)
-            plot.setLabel("left", name, color=colors.text, **{"font-size": "8pt"})
+            plot.setLabel("left", SHORT.get(name, name), color=colors.text, **{"font-size": "8pt"})
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(colors.text)
                 plot.getAxis(side).setTextPen(colors.text)

@@ -103,7 +103,7 @@ def found(place: Path, labels: Path | None = None) -> list[Path]:
                     belongs = _is_named(path, name, OLD_SUFFIX)
                 else:
                     belongs = path.name.endswith(SUFFIX) and _belongs(path, name, place)
-                if belongs and not _is_busy(path):
+                if belongs and not is_busy(path):
                     files.add(path)
     return sorted(files, key=lambda p: p.stat().st_mtime, reverse=True)
 
@@ -125,7 +125,8 @@ def _is_named(path: Path, name: str, suffix: str) -> bool:
     return rest == name or (rest.startswith(f"{name}.") and rest[len(name) + 1 :].isdigit())
 
 
-def _is_busy(path: Path) -> bool:
+def is_busy(path: Path) -> bool:
+    """Whether a window on this computer is writing to a file."""
     owner = in_use(path)
     return owner is not None and owner.is_here
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from napari_semimultipose.errors import LabelsError
@@ -85,9 +86,11 @@ def usual_repair(store: PoseStore, problem: Problem, animals: int, video: int) -
             lambda: repair.split(store, track, first, video),
         )
     if last - first < MOST_INTERPOLATED:
+        wrong = problem.keypoints
+        which = ", ".join(store.skeleton.keypoints[k] for k in wrong)
         return Repair(
-            f"interpolate animal {name} {frames}",
-            lambda: _interpolated(store, track, first, last, video),
+            f"interpolate {f'{which} of ' if wrong else ''}animal {name} {frames}",
+            lambda: _interpolated(store, track, first, last, video, wrong),
         )
     return Repair(
         f"delete animal {name} {frames}",
@@ -95,8 +98,13 @@ def usual_repair(store: PoseStore, problem: Problem, animals: int, video: int) -
     )
 
 
-def _interpolated(store: PoseStore, track: int, first: int, last: int, video: int) -> Change:
-    """Interpolate, or delete where the animal is not seen before or after."""
+def _interpolated(
+    store: PoseStore, track: int, first: int, last: int, video: int, keypoints: tuple[int, ...]
+) -> Change:
+    """Interpolate what is wrong, or delete the animal where it is not seen before or after."""
+    if keypoints:
+        with suppress(LabelsError):  # not seen before or after, while others are
+            return repair.interpolate_keypoints(store, track, keypoints, first, last, video)
     try:
         return repair.interpolate(store, track, first, last, video)
     except LabelsError:

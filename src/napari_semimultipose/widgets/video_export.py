@@ -16,9 +16,13 @@ from napari_semimultipose.widgets.layer_frames import beside
 from napari_semimultipose.widgets.video_jobs import Rendered, Rendering, rendering_events
 from napari_semimultipose.widgets.worker import EventRunner
 
+_TEXT = "Video…"
+
 
 class VideoButton(QPushButton):
     """Asks for a file and writes a video with poses drawn into it, in the background.
+
+    A second click stops it.
 
     Parameters
     ----------
@@ -44,14 +48,15 @@ class VideoButton(QPushButton):
         place: Callable[[], Path | None],
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__("Video…", parent)
+        super().__init__(_TEXT, parent)
         self._poses, self._frames, self._place = poses, frames, place
         self.setToolTip("Write a video of the recording with the poses drawn into it")
         self.runner = EventRunner(
             "writing a labelled video", "The labelled video is given up.", self
         )
         self.runner.received.connect(self._on_events)
-        self.clicked.connect(lambda: self.write())
+        self.runner.ended.connect(lambda: self.setText(_TEXT))
+        self.clicked.connect(lambda: self.runner.stop() if self.runner.running else self.write())
 
     def write(self, path: Path | None = None) -> None:
         """Write the video; asks for its name when none is given."""
@@ -74,6 +79,7 @@ class VideoButton(QPushButton):
             path = Path(chosen)
         target = path
         self.runner.start(lambda stop: rendering_events(poses, frames, target, stop))
+        self.setText("Stop video")
         self.progressed.emit(0, 0)
 
     def _on_events(self, events: list[Any]) -> None:

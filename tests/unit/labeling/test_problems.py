@@ -100,6 +100,7 @@ def test_an_animal_that_jumps_away_and_back(truth):
     found = find_problems(replace(truth, xy=xy))
     problem = only(found, Kind.JUMP)
     assert (problem.first, problem.last, problem.onward) == (60, 61, False)
+    assert problem.keypoints == ()
     assert truth.track[problem.row, problem.slots[0]] == 2
     assert 130 < problem.value < 220
 
@@ -119,6 +120,7 @@ def test_one_keypoint_that_jumps_is_named(truth):
     problem = only(found, Kind.JUMP)
     assert problem.first == problem.last == 40
     assert truth.skeleton.keypoints[0] in problem.text
+    assert problem.keypoints == (0,)
     assert only(found, Kind.SHAPE).first == 40
 
 

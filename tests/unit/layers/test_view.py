@@ -310,3 +310,17 @@ def test_after_a_jump_napari_shows_the_points_of_the_frame():
         shown = view.points._view_data
         expected = np.sort(poses.xy[frame, ..., 0].ravel())
         np.testing.assert_array_equal(np.sort(shown[:, 1]), expected)
+
+
+def test_the_extent_follows_the_points_though_it_is_not_looked_up_on_every_frame(viewer):
+    poses = Poses(SKELETON, np.full((3, 1, 3, 2), 50.0), np.arange(3))
+    view = PoseView(viewer, PoseStore(poses), image=viewer.layers["clip"])
+    for frame in (1, 2, 0):
+        viewer.dims.set_point(0, frame)
+    before = np.asarray(view.points.extent.data)
+    assert before[1].tolist() == [2, 50, 50]
+    edits.move_keypoints(view.store, [1], [0], [0], [(90, 70)])
+    viewer.dims.set_point(0, 1)
+    assert np.asarray(view.points.extent.data)[1].tolist() == [2, 70, 90]
+    view.points.translate = (0, 10, 10)
+    assert np.asarray(view.points.extent.world)[1, 1:].max() >= 100

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_semimultipose.io.journal import Journal, recover
+from napari_semimultipose.io.journal import Journal, recover, write_whole
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.lock import Owner, lock_path
 from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.history import History
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
-from napari_semimultipose.widgets import autosave, unsaved
+from napari_semimultipose.widgets import autosave, spare_journal, unsaved
 from napari_semimultipose.widgets.autosave import Autosave
 
 from .labeller import SKELETON, new_store, work
@@ -217,6 +217,163 @@ def test_another_skeleton_is_kept_at_once(place):
     history.undo()
     assert recover(keeper.path).poses.skeleton == SKELETON
     keeper.close()
+
+
+def test_half_of_an_edit_is_never_in_the_journal(place, monkeypatch):
+    store = new_store()
+    keeper = Autosave(store, place)
+    history = History.of(store)
+    for k in range(3):
+        edits.place_keypoint(store, 0, 0, None if k == 0 else 0, k, (k, 2))
+    before = store.snapshot()
+    seen = []
+    append = Journal.append
+
+    def note(self, record):
+        append(self, record)
+        seen.append(recover(keeper.path).poses)
+
+    monkeypatch.setattr(Journal, "append", note)
+    history.set_skeleton(Skeleton(("body", "tail")), [1, 2])  # deletes the labels of the head first
+    after = store.snapshot()
+    history.undo()
+    history.redo()
+    assert len(seen) == 3
+    for got, wanted in zip(seen, (after, before, after), strict=True):
+        assert_equal(got, wanted)
+    keeper.close()
+
+
+# ------------------------------------------------------------- many labels, ahead
+
+
+@pytest.fixture
+def all_large(monkeypatch):
+    """Every table is a large one."""
+    monkeypatch.setattr(autosave, "MANY_KEYPOINTS", 0)
+    monkeypatch.setattr(autosave, "PATIENCE_S", 0.0)
+
+
+def some_labels() -> PoseStore:
+    rng = np.random.default_rng(0)
+    xy = rng.uniform(0, 100, (5, 2, 3, 2))
+    return PoseStore(Poses(SKELETON, xy, range(5), source=np.full((5, 2), Source.PREDICTED)))
+
+
+def files_of(place: Path, n: int) -> list[str]:
+    """Files beside a recording, as soon as there are no more than `n`: a thread removes some."""
+    end = time.monotonic() + 10
+    while True:
+        files = sorted(p.name for p in place.parent.iterdir() if p.is_file())
+        if len(files) <= n or time.monotonic() > end:
+            return files
+        time.sleep(0.005)
+
+
+def test_many_labels_are_written_before_the_first_edit(place, all_large, monkeypatch):
+    store = some_labels()
+    keeper = Autosave(store, place)
+    keeper.tick()
+    assert keeper._spare.wait()
+    assert unsaved.found(place) == []  # nobody has changed anything
+    monkeypatch.setattr(Autosave, "_table", None)  # nobody waits for a table
+    edits.move_keypoints(store, [0], [0], [0], [(5, 5)])
+    got = recover(keeper.path)
+    assert got.edits == 1
+    assert_equal(got.poses, store.snapshot())
+    edits.move_keypoints(store, [1], [0], [0], [(6, 6)])
+    assert_equal(recover(keeper.path).poses, store.snapshot())
+    keeper.close()
+    assert files_of(place, 1) == ["clip.semimultipose.journal"]
+
+
+def test_an_edit_before_they_are_written_waits_for_them(place, all_large, monkeypatch):
+    def slowly(*args):
+        time.sleep(0.2)
+        return write_whole(*args)
+
+    monkeypatch.setattr(spare_journal, "write_whole", slowly)
+    store = some_labels()
+    keeper = Autosave(store, place)
+    keeper.tick()
+    assert not keeper._spare.ready
+    edits.move_keypoints(store, [0], [0], [0], [(5, 5)])
+    assert recover(keeper.path).edits == 1
+    assert_equal(recover(keeper.path).poses, store.snapshot())
+    keeper.close()
+
+
+def test_what_was_written_ahead_and_does_not_fit_any_more_is_not_used(place, all_large):
+    store = some_labels()
+    keeper = Autosave(store, place)
+    keeper.tick()
+    store.replace(some_labels().take([1, 2]))
+    edits.move_keypoints(store, [0], [0], [0], [(5, 5)])
+    assert_equal(recover(keeper.path).poses, store.snapshot())
+    keeper.close()
+    assert files_of(place, 1) == ["clip.semimultipose.journal"]
+
+
+def test_labels_that_nobody_changes_leave_no_file(place, all_large):
+    left = place.with_name("clip.semimultipose.part")
+    left.write_bytes(b"of a process that was killed")
+    keeper = Autosave(some_labels(), place)
+    keeper.tick()
+    assert keeper._spare.path == left
+    assert keeper._spare.wait()
+    assert recover(left).edits == 0
+    keeper.close()
+    assert files_of(place, 0) == []
+
+
+def test_another_window_writes_ahead_to_another_file(place, all_large):
+    keepers = [Autosave(some_labels(), place, window=name) for name in "ab"]
+    for keeper in keepers:
+        keeper.tick()
+    assert len({keeper._spare.path for keeper in keepers}) == 2
+    for keeper in keepers:
+        edits.move_keypoints(keeper.store, [0], [0], [0], [(5, 5)])
+        assert_equal(recover(keeper.path).poses, keeper.store.snapshot())
+    assert keepers[0].path != keepers[1].path
+    for keeper in keepers:
+        keeper.close()
+
+
+def test_a_disk_that_has_no_room_for_them_is_tried_again_with_the_edit(
+    place, all_large, monkeypatch
+):
+    def full(*args):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(spare_journal, "write_whole", full)
+    store = some_labels()
+    keeper = Autosave(store, place)
+    keeper.tick()
+    edits.move_keypoints(store, [0], [0], [0], [(5, 5)])
+    assert_equal(recover(keeper.path).poses, store.snapshot())
+    keeper.close()
+
+
+def test_a_long_journal_of_many_labels_is_written_anew_in_the_background(
+    place, all_large, monkeypatch
+):
+    monkeypatch.setattr(autosave, "GROWTH_BYTES", 3000)
+    monkeypatch.setattr(autosave, "QUIET_S", 0.0)
+    store = some_labels()
+    keeper = Autosave(store, place)
+    for i in range(40):
+        edits.move_keypoints(store, [0], [0], [0], [(5, i)])
+    size = keeper.path.stat().st_size
+    end = time.monotonic() + 10
+    while recover(keeper.path).edits and time.monotonic() < end:
+        keeper.tick()
+        time.sleep(0.005)
+    assert recover(keeper.path).edits == 0
+    assert keeper.path.stat().st_size < size / 2
+    edits.move_keypoints(store, [0], [0], [0], [(7, 7)])
+    assert_equal(recover(keeper.path).poses, store.snapshot())
+    keeper.close()
+    assert files_of(place, 1) == ["clip.semimultipose.journal"]
 
 
 def test_what_could_not_be_written_is_written_later(place, monkeypatch):

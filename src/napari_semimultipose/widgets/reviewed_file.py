@@ -1,0 +1,175 @@
+"""Where reviewed poses are kept: their journal, the file they are saved to, and what a crash left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_semimultipose.errors import SemiMultiPoseError
+from napari_semimultipose.io.lock import FileLock
+from napari_semimultipose.layers.history import History
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.widgets.choosers import LayerBox
+from napari_semimultipose.widgets.document import document_of
+from napari_semimultipose.widgets.keeping import Keeping
+from napari_semimultipose.widgets.layer_frames import is_frames
+from napari_semimultipose.widgets.opening import restore_document
+from napari_semimultipose.widgets.recordings import place_of_recording
+from napari_semimultipose.widgets.restore import RestoreBanner
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+TICK_MS = 250
+_ME = "review"
+
+
+class ReviewedFile(QObject):
+    """Keeps the poses that are reviewed, and offers those of a program that was killed.
+
+    Poses whose recording is not open are not kept: nobody would find them again.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    parent : QWidget
+        Whose poses they are.
+
+    Attributes
+    ----------
+    banner : RestoreBanner
+    """
+
+    restored = Signal(object)
+    """Points layer with poses that came from a journal."""
+    said = Signal(str)
+    """What happened, or why something could not be done."""
+
+    def __init__(self, viewer: napari.Viewer, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._layers: PredictionLayers | None = None
+        self._keeping: Keeping | None = None
+        self._saving: tuple[FileLock | None, int, object] | None = None
+        self.banner = RestoreBanner(parent)
+        self.banner.restore_clicked.connect(self._restore)
+        self.banner.discarded.connect(lambda path: self.said.emit(f"Put aside as {path.name}."))
+        self._recordings = LayerBox(viewer, is_frames, "", parent)
+        self._recordings.hide()
+        self._recordings.layer_changed.connect(self._on_recording)
+        self._timer = QTimer(self)
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+
+    # ------------------------------------------------------------------- poses
+
+    def take(self, layers: PredictionLayers) -> None:
+        """Keep the changes of these poses from now on."""
+        self._layers = layers
+        self._keep()
+        self.offer()
+
+    def leave(self) -> None:
+        """Let go of the poses."""
+        keeping, self._keeping, self._layers = self._keeping, None, None
+        if keeping is not None:
+            keeping.part(_ME)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a journal holds changes that no file does."""
+        return self._keeping is not None and self._keeping.autosave.path is not None
+
+    def _keep(self) -> None:
+        layers = self._layers
+        if layers is None or layers.closed or layers.view.image is None:
+            return
+        place, window = place_of_recording(layers.view.image), str(id(self._viewer))
+        self._keeping = Keeping.of_store(layers.store, place, self._labels(), window)
+        self._keeping.join(_ME)
+
+    def _labels(self) -> Path | None:
+        """Return the file that the poses came from."""
+        path = None if self._layers is None else self._layers.points.source.path
+        return None if path is None else Path(path)
+
+    def _image(self) -> Image | None:
+        """Return the recording: that of the poses, or else one that is open."""
+        own = None if self._layers is None or self._layers.closed else self._layers.view.image
+        return own or self._recordings.layer()
+
+    def _tick(self) -> None:
+        if self._keeping is not None:
+            self._keeping.tick()
+
+    # ----------------------------------------------------------------- restore
+
+    def _on_recording(self) -> None:
+        if isalive(self) and self._layers is None:
+            self.offer()
+
+    def offer(self) -> None:
+        """Offer poses of the recording that were never saved, if there are any."""
+        image, layers = self._image(), self._layers
+        if image is None:
+            self.banner.hide()
+            return
+        used = set() if self._keeping is None else self._keeping.autosave.paths
+        poses = None if layers is None else layers.store.snapshot
+        self.banner.look(place_of_recording(image), used, self._labels(), poses)
+
+    def _restore(self, path: Path) -> None:
+        before, labels = self._layers, self._labels()
+        try:
+            document = restore_document(self._viewer, path, self._image(), None)
+        except SemiMultiPoseError as error:
+            self.said.emit(str(error))
+            return
+        if before is not None and not before.closed and labels == document.path:
+            before.points.visible = False  # the same poses, before the changes
+        self.restored.emit(document.points)
+
+    # -------------------------------------------------------------------- save
+
+    def begin_saving(self, path: Path) -> None:
+        """Say that the poses as they are now are about to be written to a file.
+
+        Raises
+        ------
+        LabelsError
+            When another window has the file.
+        """
+        if self._keeping is not None and self._layers is not None:
+            store = self._layers.store
+            lock = self._keeping.claim.lock(path)
+            self._saving = lock, store.revision, History.of(store).state
+
+    def saved(self, path: Path) -> None:
+        """Say that the poses have been written: the journal goes, if nothing has changed since."""
+        saving, self._saving = self._saving, None
+        if saving is None:
+            return
+        lock, revision, state = saving
+        if self._keeping is None or self._layers is None:
+            self._release(lock)
+            return
+        self._keeping.saved(path, None, lock, revision)
+        document = document_of(self._layers.points)
+        if document is not None:
+            document.saved_as(path, None, state)
+
+    def end_saving(self) -> None:
+        """Give up what `begin_saving` took, if the poses have not been written."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            self._release(saving[0])
+
+    def _release(self, lock: FileLock | None) -> None:
+        if lock is not None:
+            lock.release()
