@@ -97,13 +97,17 @@ def predict(
     should_stop: Callable[[], bool] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Poses:
-    """Predict and track the frames that training has not seen."""
+    """Predict and track the frames that training has not seen.
+
+    The predictions are averaged over four turned copies of the frames (``predict.turns``): after a training
+    as short as this one the network does not yet see the same in all directions.
+    """
     model = sample.labels.with_name("model")
     config = api.prediction_config(model, animals=ANIMALS)
     return api.predict(
         model,
         sample.frames,
-        config=config.with_settings({"predict.device": device}),
+        config=config.with_settings({"predict.device": device, "predict.turns": 4}),
         frame_range=sample.unseen,
         should_stop=should_stop,
         on_progress=on_progress,

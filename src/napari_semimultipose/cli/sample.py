@@ -22,7 +22,7 @@ def demo(
     headless: Annotated[
         bool, typer.Option("--headless", help="Do not open napari, even if there is a display.")
     ] = False,
-    minutes: Annotated[float, typer.Option(min=0.01, help="Length of training in minutes.")] = 2.25,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Length of training in minutes.")] = 2.1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample data and of training.")] = 0,
     device: Device = None,
 ) -> None:
