@@ -260,8 +260,8 @@ def test_results_arrive_while_it_runs_and_end_as_three_layers(viewer, widget, pl
     hold.set()
     qtbot.waitUntil(ended(widget), timeout=30_000)
     qtbot.waitUntil(lambda: kinds(viewer) == ["Image", "Tracks", "Vectors", "Points"])
+    qtbot.waitUntil(lambda: set(points.features.get("track", ())) == {0, 1})
     assert {"instance", "keypoint", "score", "track"} <= set(points.features.columns)
-    qtbot.waitUntil(lambda: set(points.features["track"]) == {0, 1})
     assert "Finished: 48 animals on 24 frames" in widget.status.text()
     result = poses_from_layer(points)
     assert result.n_instances == 48
