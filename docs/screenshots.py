@@ -107,7 +107,10 @@ def predict(demo: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         widget.settings.out.set_path(str(Path(folder) / "poses.slp"))
         widget.start()
-        spin(4)
+        while widget.runner.running and widget.progress.value() < 100:  # frames
+            spin(0.2)
+        viewer.dims.set_current_step(0, 40)
+        spin(1)
         shot(viewer, "predict")
         while widget.runner.running:
             spin(0.2)
