@@ -99,6 +99,7 @@ def measure(
     from napari_semimultipose.io.metric_tables import write_metrics
 
     single = isinstance(predictions, (str, os.PathLike, Poses))
+    # The checker does not see that what is not single is a sequence.
     given: list[Any] = [predictions] if single else list(predictions)  # type: ignore[arg-type]
     yardstick = yardstick_of(model, labels, cameras=cameras)
     joined = join(

@@ -182,6 +182,7 @@ def smooth(
     from napari_semimultipose import smoothing
 
     single = isinstance(predictions, (str, os.PathLike, Poses))
+    # The checker does not see that what is not single is a sequence.
     given: list[Any] = [predictions] if single else list(predictions)  # type: ignore[arg-type]
     if calibration is None and not cameras:
         parts = [p if isinstance(p, Poses) else read_poses(p) for p in given]

@@ -96,6 +96,7 @@ class Child:
         )
         self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._said: deque[str] = deque(maxlen=_LAST_LINES)
+        self._refused: str | None = None
         self.busy = False
         self._talker = threading.Thread(target=self._read_errors, name="messages", daemon=True)
         self._talker.start()
@@ -113,9 +114,7 @@ class Child:
         self.busy = True
         told = False
         try:
-            self._wire.send(
-                Work(function.__module__, function.__qualname__, arguments, str(Path.cwd()))
-            )
+            self._wire.send(Work(function.__module__, function.__qualname__, arguments, _folder()))
             while True:
                 if not told and should_stop():
                     told = True
@@ -144,10 +143,6 @@ class Child:
         """End the process: at once where it is idle, after its state is saved where it works."""
         self._wire.close()
 
-    def kill(self) -> None:
-        """End the process without more ado."""
-        self._process.kill()
-
     @property
     def pid(self) -> int:
         """Number of the process."""
@@ -163,8 +158,9 @@ class Child:
                 self._heard.put(self._wire.receive())
         except (EOFError, OSError, ValueError):  # closed on the other side, or on this
             pass
-        except Exception:
+        except Exception as error:
             logger.exception("a message of the working process could not be read")
+            self._refused = f"{type(error).__name__}: {error}"
             self._process.kill()
         self._heard.put(None)
         self._process.wait()
@@ -182,6 +178,9 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
         self._talker.join(2)
+        if self._refused is not None:
+            text = f"a message of the process that did the work could not be read ({self._refused})"
+            return Failed(text, "\n".join(self._said))
         code = self._process.returncode
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):
@@ -223,6 +222,14 @@ def _warm(modules: Sequence[str]) -> None:
             _put_back(child)
 
 
+def _folder() -> str:
+    """Return the current folder; an empty text where somebody has deleted it."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
+
+
 _idle: list[tuple[Child, threading.Timer]] = []
 _warming: threading.Thread | None = None
 _lock = threading.Lock()
@@ -236,7 +243,11 @@ def _take_child(should_stop: ShouldStop) -> Child | None:
     """Return a process that waits for work, or a new one; None where there can be none."""
     if not _allowed():
         return None
-    while (warming := _warming) is not None and not should_stop():
+    while not should_stop():
+        with _lock:  # never sees a thread that has not been started
+            warming = _warming
+        if warming is None:
+            break
         warming.join(_POLL_S)  # sooner ready than one that begins now
     with _lock:
         while _idle:

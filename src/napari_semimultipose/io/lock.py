@@ -103,7 +103,7 @@ class LockedError(LabelsError):
 class FileLock:
     """A lock that this process holds; get one with `take`."""
 
-    _held: dict[Path, FileLock] = {}  # noqa: RUF012
+    _held: dict[Path, FileLock] = {}  # noqa: RUF012  # of all locks of this process, on purpose
 
     def __init__(self, path: Path, owner: Owner) -> None:
         self.path = path

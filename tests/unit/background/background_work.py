@@ -61,3 +61,8 @@ def chatty(should_stop) -> Iterator[str]:
 
 def knows(module: str, should_stop) -> Iterator[bool]:
     yield module in sys.modules
+
+
+def unknown_things(should_stop) -> Iterator[object]:
+    yield "first"
+    yield os.getpid  # a function: no plain value

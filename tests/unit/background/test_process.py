@@ -270,3 +270,20 @@ def test_the_process_alone_can_be_asked_to_end(tmp_path):
     assert next(events) == "saved"
     assert list(events) == []
     wait_for(lambda: gone(child.pid))
+
+
+def test_an_event_that_is_refused_is_told_as_such():
+    events = list(run_apart(work.unknown_things, should_stop=never))
+    assert events[0] == "first"
+    assert isinstance(events[1], Failed)
+    assert "could not be read" in events[1].message
+    assert "memory" not in events[1].message
+    assert len(list(run_apart(work.numbers, 5, should_stop=never))) == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="keeps folders that are in use")
+def test_a_deleted_current_folder_is_no_obstacle(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert len(list(run_apart(work.numbers, 5, should_stop=never))) == 5
