@@ -186,3 +186,13 @@ def test_the_plot_gives_way_to_the_viewer_but_not_for_ever(plot, qtbot, monkeypa
     began = time.monotonic()
     qtbot.waitUntil(lambda: len(drawn) == 2)
     assert drawn[1] - began >= 0.1
+
+
+def test_the_numbers_of_the_loss_axis_leave_each_other_room(plot):
+    axis = plot._loss_plot.getAxis("left")
+    values = [float(np.log10(n)) for n in (0.5, 0.9, 1, 2, 3, 5, 7, 9, 10, 20, 30)]
+    texts = axis.logTickStrings(values, 1.0, None)
+    shown = [
+        n for n, text in zip((0.5, 0.9, 1, 2, 3, 5, 7, 9, 10, 20, 30), texts, strict=True) if text
+    ]
+    assert shown == [0.5, 1, 2, 5, 10, 20]

@@ -141,6 +141,17 @@ class Legend(QWidget):
         )
 
 
+class LogAxis(pg.AxisItem):
+    """A logarithmic axis with numbers at 1, 2 and 5 only: all others get into each other's way."""
+
+    @override
+    def logTickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        """Return the numbers beside the ticks."""
+        texts = super().logTickStrings(values, scale, spacing)
+        first = [round(10 ** (value % 1), 3) for value in np.asarray(values, float)]
+        return [t if f in (1.0, 2.0, 5.0, 10.0) else "" for t, f in zip(texts, first, strict=True)]
+
+
 class TrainingPlot(QWidget):
     """Losses on a logarithmic axis; below them AP (left axis) and the median error (right axis).
 
@@ -165,7 +176,7 @@ class TrainingPlot(QWidget):
         self._timer.setInterval(REDRAW_MS)
         self._timer.timeout.connect(self._on_time)
 
-        self._loss_view = pg.PlotWidget(self)
+        self._loss_view = pg.PlotWidget(self, axisItems={"left": LogAxis("left")})
         self._loss_plot = self._loss_view.getPlotItem()
         self._loss_plot.setLogMode(x=False, y=True)
         self._loss_plot.setLabel("left", "Loss")
