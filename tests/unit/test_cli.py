@@ -99,7 +99,10 @@ class TestConventions:
             ["predict", "model", "--out", "x.slp"],
             ["train", "labels.slp", "--out", "m", "--minutes", "soon"],
             ["train", "labels.slp", "--out", "m", "--minutes", "1", "--iterations", "5"],
+            ["ensemble", "labels.slp", "--out", "m", "--minutes", "1", "--iterations", "5"],
+            ["ensemble", "labels.slp", "more.slp", "--out", "m"],
             ["train", "labels.slp", "--out", "m", "--resume", "--seed", "1"],
+            ["train", "labels.slp", "--out", "m", "--resume", "--losses", "pca"],
             ["train", "labels.slp", "--out", "m", "--resume", "--set", "train.lr=1"],
         ],
     )
@@ -537,3 +540,31 @@ def test_of_several_recordings_one_is_drawn(tracked: Path) -> None:
     (tracked / "a.mp4").unlink()
     fails(run("render", tracked / "a.slp", "--out", out), "a.mp4")
     fails(run("render", tracked / "b.slp", "--frames", out, "--out", out), "would be replaced")
+
+
+@pytest.mark.parametrize(("command", "verb"), [("train", "train"), ("ensemble", "train_ensemble")])
+def test_the_options_of_both_commands_that_train_reach_the_settings(
+    command: str, verb: str, truth_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, object] = {}
+
+    def learning(labels: Path, out: Path, **given: object) -> list[events.Event]:
+        told.update(given)
+        return [events.Done(out, 5, "finished")]
+
+    monkeypatch.setattr(api, verb, learning)
+    result = run(
+        command, truth_file, "--out", tmp_path / "m", "--losses", "temporal, multiview",
+        "--cameras", "left,right", "--method", "labeled", "--context", "--iterations", "5",
+        "--seed", "3", "--device", "cpu", "--unlabeled", "a.mp4", "b.mp4",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    config = told["config"]
+    assert isinstance(config, api.Config)
+    assert list(config.video.losses) == ["temporal", "multiview"]
+    assert list(config.video.cameras) == ["left", "right"]
+    assert (config.model.kind, config.train.method) == ("directpose", "labeled")
+    assert config.model.context is True
+    assert (config.train.iterations, config.train.minutes) == (5, 0)
+    assert (config.train.seed, config.train.device) == (3, "cpu")
+    assert told["unlabeled"] == ["a.mp4", "b.mp4"]

@@ -9,9 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_semimultipose.cli.options import Device, Settings, names_of
+from napari_semimultipose.cli.options import Device, Settings
 from napari_semimultipose.cli.progress import Progress, duration, progress
 from napari_semimultipose.cli.stopping import stop_on_signal
+from napari_semimultipose.cli.training_options import (
+    Around,
+    ExcludeList,
+    LabeledList,
+    LabelledFrames,
+    LabelsToLearn,
+    Losses,
+    Method,
+    Model,
+    Preset,
+    SynchronousCameras,
+    Unlabeled,
+    further_frames,
+    length_settings,
+    named_settings,
+)
 from napari_semimultipose.errors import LabelsError, TrainingError
 from napari_semimultipose.training import events as e
 
@@ -22,84 +38,18 @@ if TYPE_CHECKING:
 
 def train(
     context: typer.Context,
-    labels: Annotated[
-        Path,
-        typer.Argument(
-            metavar="LABELS",
-            help="Labels file, folder of a DeepLabCut project, or folder or config.yaml of a Lightning Pose "
-            "project, whose labels, videos and settings are used.",
-        ),
-    ],
+    labels: LabelsToLearn,
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
-    frames: Annotated[
-        Path | None,
-        typer.Option(
-            help="Video of the labels, or the folder that the image names in the labels start from. "
-            "By default they are looked for where the labels say and beside the labels."
-        ),
-    ] = None,
-    unlabeled: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATH...",
-            help="More frames without labels: videos, folders of images or videos, or text files that "
-            "list images.",
-        ),
-    ] = None,
-    labeled_list: Annotated[
-        Path | None,
-        typer.Option(
-            help="Text file: the images (as named in the labels) or frame numbers whose labels may be "
-            "used. All others count as unlabelled."
-        ),
-    ] = None,
-    exclude_list: Annotated[
-        Path | None,
-        typer.Option(
-            help="Text file: the images or frame numbers that training must not see at all."
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help="default, paper, authors_code or lightning_pose; see docs/presets.md."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="directpose (any number of animals) or heatmap (one animal a frame); by default "
-            "heatmap where no labelled frame has more than one animal."
-        ),
-    ] = None,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            help="How directpose learns: directpose, labeled or semimultipose (also learns from unlabelled frames)."
-        ),
-    ] = None,
-    losses: Annotated[
-        str | None,
-        typer.Option(
-            help="Losses on frames without labels, with commas between: temporal, pca, multiview. They "
-            "need videos, of the labels or --unlabeled.",
-        ),
-    ] = None,
-    cameras: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,...",
-            help="Names of synchronous cameras, each part of the names of its recordings and pictures: the "
-            "loss multiview compares what they see at the same frame.",
-        ),
-    ] = None,
-    around: Annotated[
-        bool | None,
-        typer.Option(
-            "--context/--no-context",
-            help="Also look at the two frames before and after each frame. The labels must be of a video, "
-            "or have these frames beside their images.",
-            show_default=False,
-        ),
-    ] = None,
+    frames: LabelledFrames = None,
+    unlabeled: Unlabeled = None,
+    labeled_list: LabeledList = None,
+    exclude_list: ExcludeList = None,
+    preset: Preset = None,
+    model: Model = None,
+    method: Method = None,
+    losses: Losses = None,
+    cameras: SynchronousCameras = None,
+    around: Around = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Length of training in minutes of wall-clock time.")
     ] = None,
@@ -119,18 +69,8 @@ def train(
     """
     from napari_semimultipose import api
 
-    # The option takes one value; further ones arrive as surplus arguments: --unlabeled *.mp4
-    if context.args and not unlabeled:
-        raise typer.BadParameter(f"unexpected: {' '.join(context.args)}")
-    named: dict[str, Any] = {"model.kind": model, "train.method": method, "train.seed": seed}
-    named["model.context"] = around
-    if method is not None and model is None:
-        named["model.kind"] = "directpose"  # the methods are its own
-    if losses is not None:
-        named["video.losses"] = [name.strip() for name in losses.split(",") if name.strip()]
-    if cameras is not None:
-        named["video.cameras"] = names_of(cameras, "--cameras")
-    free: list[Any] = [*(unlabeled or ()), *context.args]
+    free = further_frames(context, unlabeled)
+    named = named_settings(model, method, losses, cameras, around, seed)
     base: Mapping[str, Any] = {}
     notes: Sequence[str] = ()
     project = lightning_pose_project(labels)
@@ -195,9 +135,8 @@ def _config(
     from napari_semimultipose.config import Config
     from napari_semimultipose.models.checkpoint import read_info
 
-    if minutes is not None and iterations is not None:
-        raise typer.BadParameter("give either --minutes or --iterations")
-    if resume and any(given is not None for given in (preset, settings, *named.values())):
+    length = length_settings(minutes, iterations)
+    if resume and (named or preset is not None or settings is not None):
         raise typer.BadParameter(
             "--resume goes on with the settings of the run; only --minutes, --iterations and --device "
             "can be given anew"
@@ -206,13 +145,9 @@ def _config(
         config = read_info(out).config
     else:
         config = Config.from_preset(preset or "default").with_settings(base)
-    chosen: dict[str, Any] = {}
-    if minutes is not None:
-        chosen |= {"train.minutes": minutes, "train.iterations": 0}
-    if iterations is not None:
-        chosen |= {"train.minutes": 0, "train.iterations": iterations}
-    given = {**named, "train.device": device}
-    chosen |= {key: value for key, value in given.items() if value is not None}
+    chosen = {**length, **named}
+    if device is not None:
+        chosen["train.device"] = device
     return config.with_settings(chosen).with_settings(settings or [])
 
 
