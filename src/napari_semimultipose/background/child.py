@@ -17,7 +17,7 @@ from typing import Any
 
 from napari_semimultipose.background.failures import guarded
 from napari_semimultipose.background.lent import Asking, borrowed
-from napari_semimultipose.background.wire import Answer, End, Event, Stop, Wire, Work
+from napari_semimultipose.background.wire import Answer, End, Event, MakeRoom, Stop, Wire, Work
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,8 @@ class Worker:
                         self._tasks.put(message)
                     case Stop():
                         self._stop.set()
+                    case MakeRoom():
+                        _make_room(message.seconds)
                     case Answer():
                         self._asking.take(message)
         except (EOFError, OSError):
@@ -125,6 +127,13 @@ def step_back() -> None:
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(10)
+
+
+def _make_room(seconds: float) -> None:
+    """Compute with one thread fewer for a while; where nothing is computed yet there is nothing to do."""
+    threads = sys.modules.get("napari_semimultipose.models.threads")
+    if threads is not None and hasattr(threads, "make_room"):  # it may be half imported
+        threads.make_room(seconds)
 
 
 def _tidy_up() -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.spawn import get_executable
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, cast
 
 from napari_semimultipose.background.importing import imported
 from napari_semimultipose.background.lent import look_up
-from napari_semimultipose.background.wire import End, Event, Question, Stop, Wire, Work
+from napari_semimultipose.background.wire import End, Event, MakeRoom, Question, Stop, Wire, Work
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.training.events import Failed
 
@@ -30,6 +31,9 @@ IN_PROCESS = "SEMIMULTIPOSE_IN_PROCESS"
 """Environment variable: where it is set, and not 0, all work is done in the viewer's own process."""
 IDLE_S = 1800.0
 """A process without work ends after this time. Until then the next work begins without loading torch."""
+
+ROOM_S = 1.5
+"""How long one thread fewer computes after something was done in the viewer."""
 
 _POLL_S = 0.05
 _LAST_LINES = 40
@@ -113,12 +117,16 @@ class Child:
         """Give it work, and yield the events; see `run_apart`."""
         self.busy = True
         told = False
+        room_s = time.monotonic() - ROOM_S  # when it was last told to make room
         try:
             self._wire.send(Work(function.__module__, function.__qualname__, arguments, _folder()))
             while True:
                 if not told and should_stop():
                     told = True
                     self._wire.send(Stop())
+                if _touched > room_s and time.monotonic() > room_s + ROOM_S / 3:
+                    room_s = time.monotonic()
+                    self._wire.send(MakeRoom(ROOM_S))
                 try:
                     message = self._heard.get(timeout=_POLL_S)
                 except queue.Empty:
@@ -195,6 +203,15 @@ class Child:
         return Failed(text, "\n".join(self._said))
 
 
+def make_room() -> None:
+    """Say that somebody works in the viewer: for a while, work apart leaves a processor to it.
+
+    Costs next to nothing, so that it may be called for each movement of a mouse.
+    """
+    global _touched
+    _touched = time.monotonic()
+
+
 def warm_up(*modules: str) -> None:
     """Let a process import modules, so that work that needs them begins at once; returns immediately.
 
@@ -232,6 +249,7 @@ def _folder() -> str:
 
 _idle: list[tuple[Child, threading.Timer]] = []
 _warming: threading.Thread | None = None
+_touched = 0.0
 _lock = threading.Lock()
 
 

@@ -52,6 +52,13 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class MakeRoom:
+    """To the process: somebody works in the viewer; leave a processor to it for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Answer:
     """To the process: what it has asked for, or why there is none."""
 

@@ -17,6 +17,21 @@ _GAIN = 0.95  # a new number must take less than this share of the time
 _HOPELESS = 2.0  # times as long: no need to measure on
 _WAIT_S, _LONGEST_WAIT_S = 10.0, 320.0
 
+_guest_until = 0.0
+
+
+def make_room(seconds: float) -> None:
+    """Let all computing here leave one processor to somebody else for a while, where it has several.
+
+    May be called from any thread; `Threads` look before each block of work.
+    """
+    global _guest_until
+    _guest_until = max(_guest_until, time.monotonic() + seconds)
+
+
+def _has_guest() -> bool:
+    return time.monotonic() < _guest_until
+
 
 class Threads:
     """Finds the number of threads that is quickest at the moment.
@@ -25,6 +40,8 @@ class Threads:
     processors, all of them wait for the one that is held up, hundreds of times a step, and one thread alone
     would be several times as quick. So when the threads get much less processor time than they could use,
     half as many are tried, then one, and when processors are idle again, twice as many; what is quicker stays.
+
+    While somebody works in the viewer (`make_room`), one fewer is used.
 
     Parameters
     ----------
@@ -38,6 +55,8 @@ class Threads:
         Returns how many cores were idle since it was last called.
     set_count : callable
         Sets the number of threads of the calling thread.
+    guest : callable
+        Says whether to leave a processor to somebody else.
     """
 
     def __init__(
@@ -49,12 +68,14 @@ class Threads:
         used: Callable[[], float] = time.process_time,
         idle: Callable[[], float] | None = None,
         set_count: Callable[[int], None] = torch.set_num_threads,
+        guest: Callable[[], bool] = _has_guest,
     ) -> None:
         self._original = torch.get_num_threads()
         self.most = most or self._original
         self.count = self.most
         self._fixed = fixed or self.most == 1
-        self._clock, self._used, self._set = clock, used, set_count
+        self._clock, self._used, self._set, self._guest = clock, used, set_count, guest
+        self._narrow = False
         self._idle = idle or _idle_cores
         self._walls: list[float] = []
         self._cpus: list[float] = []
@@ -67,7 +88,7 @@ class Threads:
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Measure a block of work, always of about the same size, and decide after it."""
-        if self._fixed:
+        if self._fixed or self._leaves_room():
             yield
             return
         wall, cpu = self._clock(), self._used()
@@ -82,8 +103,19 @@ class Threads:
 
     def release(self) -> None:
         """Go back to the number of threads of before."""
-        if self.count != self._original:
+        if self.count != self._original or self._narrow:
             self._set(self._original)
+            self._narrow = False
+
+    def _leaves_room(self) -> bool:
+        """Use one thread fewer while there is a guest; what takes how long is then no measure."""
+        if self._guest() != self._narrow:
+            self._narrow = not self._narrow
+            if self._before is not None:  # a trial under other conditions says nothing
+                self.count, self._before = self._before[0], None
+            self._walls, self._cpus = [], []
+            self._set(max(1, self.count - 1) if self._narrow else self.count)
+        return self._narrow
 
     def _consider(self) -> None:
         """Begin to try another number, if there is a reason."""

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from typing_extensions import override
 
 from napari_semimultipose.background.failures import guarded
-from napari_semimultipose.background.process import warm_up
+from napari_semimultipose.background.process import make_room, warm_up
 from napari_semimultipose.widgets.docks import join_tabs
 from napari_semimultipose.widgets.preload import long_work
 from napari_semimultipose.widgets.progress import ProgressBar
@@ -150,6 +150,7 @@ class WorkWidget(DockedWidget):
     runner: EventRunner
     needs: tuple[str, ...] = ()
     """Modules that the work needs and that take long to import: they are loaded while the form is filled in."""
+    _viewer: Any
     _seen = False
 
     @override
@@ -164,6 +165,7 @@ class WorkWidget(DockedWidget):
         if not self._seen:
             self._seen = True
             QTimer.singleShot(0, self._join)
+            watch_for_hands(self._viewer)
             if self.needs:
                 warm_up(*self.needs)
 
@@ -174,6 +176,18 @@ class WorkWidget(DockedWidget):
     @override
     def _leave(self) -> None:
         self.runner.part()
+
+
+def watch_for_hands(viewer: Any) -> None:
+    """Let the work leave a processor to the viewer while frames are browsed and the mouse moves in it."""
+    viewer.dims.events.current_step.connect(_on_hands)
+    for emitter in (viewer.camera.events.center, viewer.camera.events.zoom):
+        emitter.connect(_on_hands)
+    viewer.cursor.events.position.connect(_on_hands)
+
+
+def _on_hands(event: Any = None) -> None:
+    make_room()
 
 
 class _Job:

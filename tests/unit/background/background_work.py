@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -66,3 +67,14 @@ def knows(module: str, should_stop) -> Iterator[bool]:
 def unknown_things(should_stop) -> Iterator[object]:
     yield "first"
     yield os.getpid  # a function: no plain value
+
+
+def told_to_make_room(should_stop) -> Iterator[object]:
+    told: list[float] = []
+    name = "napari_semimultipose.models.threads"
+    sys.modules[name] = SimpleNamespace(make_room=told.append)  # type: ignore[assignment]
+    yield "working"
+    while not told and not should_stop():
+        time.sleep(0.01)
+    del sys.modules[name]
+    yield told

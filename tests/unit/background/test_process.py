@@ -287,3 +287,17 @@ def test_a_deleted_current_folder_is_no_obstacle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert len(list(run_apart(work.numbers, 5, should_stop=never))) == 5
+
+
+def test_work_hears_that_somebody_uses_the_viewer():
+    events = run_apart(work.told_to_make_room, should_stop=never)
+    assert next(events) == "working"
+    process.make_room()
+    assert next(events)[0] == process.ROOM_S
+
+
+def test_work_hears_nothing_of_a_viewer_that_is_left_alone(tmp_path):
+    process._touched = time.monotonic() - 60
+    deadline = time.monotonic() + 1
+    events = run_apart(work.told_to_make_room, should_stop=lambda: time.monotonic() > deadline)
+    assert list(events) == ["working", []]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from napari_semimultipose.models import threads as module
 from napari_semimultipose.models.threads import Threads
 
 
@@ -89,3 +90,54 @@ def test_a_fixed_number_stays() -> None:
     threads = watched(machine, fixed=True)
     work(machine, threads, 100)
     assert machine.tried == [2]
+
+
+def test_one_thread_fewer_while_there_is_a_guest_and_all_again_after_it() -> None:
+    machine, guest = Machine(cores=4), [False]
+    threads = watched(machine, guest=lambda: guest[0])
+    work(machine, threads, 10)
+    guest[0] = True
+    work(machine, threads, 100)
+    assert machine.threads == 3
+    guest[0] = False
+    work(machine, threads, 10)
+    assert machine.threads == 4
+    assert machine.tried == [4, 3, 4]
+
+
+def test_a_guest_ends_a_trial_and_its_steps_are_no_measure() -> None:
+    machine, guest = Machine(cores=4, others=3), [False]
+    threads = watched(machine, guest=lambda: guest[0])
+    while machine.threads == 4:  # until fewer are tried
+        work(machine, threads, 1)
+    guest[0] = True
+    work(machine, threads, 30)
+    assert machine.threads == 3
+    guest[0] = False
+    work(machine, threads, 1)
+    assert machine.threads == 4
+    work(machine, threads, 200)
+    assert machine.threads == 1
+
+
+def test_releasing_while_there_is_a_guest_gives_all_threads_back() -> None:
+    machine = Machine(cores=2)
+    threads = watched(machine, guest=lambda: True)
+    threads._original = 2
+    work(machine, threads, 3)
+    assert machine.threads == 1
+    threads.release()
+    assert machine.threads == 2
+
+
+def test_room_is_made_for_a_while(monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "_guest_until", 0.0)
+    assert not module._has_guest()
+    module.make_room(1.5)
+    module.make_room(0.1)  # does not shorten it
+    now[0] = 101.4
+    assert module._has_guest()
+    now[0] = 101.6
+    assert not module._has_guest()
