@@ -68,6 +68,7 @@ class Heart:
             "over_100_ms": int(late.sum()),
             "busy_over_100_ms": int((busy_ms > LIMIT_MS).sum()),
             "longest_busy_ms": round(float(busy_ms.max()), 1),
+            "late_at_s": np.round(np.cumsum(gaps_ms)[late] / 1000, 1).tolist(),
         }
 
 

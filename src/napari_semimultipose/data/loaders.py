@@ -96,13 +96,22 @@ class OnDemand(_Ahead[None]):
     For networks that compute on the CPU: a thread that makes views beside the network takes one core
     now and then, and the threads of the network, which wait for each other after each layer, lose
     more time than the views take.
+
+    Parameters
+    ----------
+    maker, first, size, plain
+        As for `Prefetcher`.
+    workers : int
+        Threads that make views; while the network computes with one thread, that one makes the views, too.
     """
 
-    def __init__(self, maker: BatchMaker, first: int, size: BatchSize, *, plain: bool) -> None:
+    def __init__(
+        self, maker: BatchMaker, first: int, size: BatchSize, *, plain: bool, workers: int = 1
+    ) -> None:
         self._args = (maker, size, plain)
         self._iteration = first
         self._pool = ThreadPoolExecutor(
-            max(1, torch.get_num_threads()),
+            max(1, workers),
             "views",
             initializer=torch.set_num_threads,
             initargs=(1,),
@@ -118,7 +127,8 @@ class OnDemand(_Ahead[None]):
         """Return the next batch; see `Prefetcher.get`."""
         self._next()
         maker, size, plain = self._args
-        batch = maker(self._iteration, size, plain=plain, pool=self._pool)
+        alone = torch.get_num_threads() == 1
+        batch = maker(self._iteration, size, plain=plain, pool=None if alone else self._pool)
         self._iteration += 1
         return batch
 

@@ -6,6 +6,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,8 +150,8 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
     next_validation = run.progress.share + config.train.validate_every
     saved = reported = time.monotonic()
     on_cpu = run.device.type == "cpu"
-    source = OnDemand if on_cpu else Prefetcher
     threads = Threads(config.train.threads or None, fixed=not on_cpu or config.train.threads > 0)
+    source = partial(OnDemand, workers=threads.most) if on_cpu else Prefetcher
     batches: OnDemand | Prefetcher | None = None
     now = size
     maker.pseudo = run.pseudo.poses
