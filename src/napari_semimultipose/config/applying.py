@@ -163,10 +163,11 @@ class PredictConfig(Settings):
         description="Find a known number of animals (`max_animals`) near where they were, and look at "
         "the whole frame every so many frames, or when one is missing; 0: always the whole frame",
     )
-    turns: Literal[1, 2, 4] = Field(
-        1,
-        description="Average over copies of the picture turned by half (2) or quarters (4): more exact, "
-        "and so many times slower; for models of several animals that were trained with free rotation",
+    turns: Literal[0, 1, 2, 4] = Field(
+        0,
+        description="Average over copies of the picture turned by half (2) or quarters (4): more exact, and so "
+        "many times slower; for models of several animals that were trained with free rotation. 0: 4 on "
+        "single pictures, 1 on recordings",
     )
     refine_cells: Annotated[float, Field(ge=0)] = Field(
         6.0,
@@ -181,6 +182,12 @@ class PredictConfig(Settings):
         title="Left and right apart",
         description="Part mirrored keypoints (left and right) that have fallen together, and put them on the "
         "sides on which the labelled animals have them where the network is undecided",
+    )
+    heat_score: bool = Field(
+        True,
+        title="Heat maps in the score",
+        description="The score of an animal is the geometric mean of what the network says of the animal and of "
+        "what its heat maps say, on average, of its keypoints; otherwise the former alone",
     )
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto", description="Number format; 'auto': bf16 where the processor computes in it"

@@ -75,6 +75,7 @@ _PAPER: dict[str, dict[str, Any]] = {
         "nms_threshold": 0.4,
         "refine_cells": 0,
         "part_pairs": False,
+        "heat_score": False,
         "precision": "32",
     },
 }

@@ -158,6 +158,16 @@ def _oks_nms(points: Tensor, score: Tensor, threshold: float, sigma: float) -> T
     return order[torch.tensor(kept, dtype=torch.long, device=order.device)]
 
 
+def best_first(found: Detections, threshold: float, limit: int) -> Tensor:
+    """Return the animals of each image from `threshold` on, best first and at most `limit` of them, as indices."""
+    order = torch.argsort(found.score, descending=True, stable=True)
+    order = order[found.score[order] >= threshold]
+    order = order[torch.argsort(found.image[order], stable=True)]
+    image = found.image[order]
+    rank = torch.arange(len(image), device=image.device) - torch.searchsorted(image, image)
+    return order[rank < limit]
+
+
 def sample_heat(output: Output, found: Detections) -> Tensor:
     """Heat-map probability [M, K] at the predicted keypoints, bilinear."""
     heat = output.heat.detach().sigmoid()

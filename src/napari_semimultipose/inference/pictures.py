@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_semimultipose.config import PredictConfig
-from napari_semimultipose.inference.decode import candidates, local_peaks, sample_heat, suppress
+from napari_semimultipose.inference.decode import (
+    best_first,
+    candidates,
+    local_peaks,
+    sample_heat,
+    suppress,
+)
 from napari_semimultipose.inference.follow import Animals
 from napari_semimultipose.inference.pairs import part_pairs
 from napari_semimultipose.inference.single import one_animal
@@ -52,11 +58,17 @@ class PicturePredictor:
         In evaluation mode.
     info : ModelInfo
     config : PredictConfig
+
+    Attributes
+    ----------
+    turns : int
+        Turned copies that are averaged.
     """
 
     def __init__(self, network: Network, info: ModelInfo, config: PredictConfig) -> None:
         self.info = info
         self.config = config
+        self.turns: int = config.turns or 1
         self.device = pick_device(config.device)
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -159,13 +171,13 @@ class PicturePredictor:
             if isinstance(self._network, HeatmapTracker):
                 heat: HeatmapOutput = self._network(x)
                 return heat
-            return averaged_over_turns(self._network, x, self.config.turns)
+            return averaged_over_turns(self._network, x, self.turns)
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> list[FrameFeatures]:
         """Compute what is needed of each of the uint8 images [B, C, H, W]: of each turned copy."""
         x = self._input(images)
-        turns = 1 if isinstance(self._network, HeatmapTracker) else self.config.turns
+        turns = 1 if isinstance(self._network, HeatmapTracker) else self.turns
         with self._autocast():
             return [self._network.features(copy) for copy in turned_copies(x, turns)]
 
@@ -226,10 +238,18 @@ class PicturePredictor:
     def _detected(self, output: Output, loaded: Loaded) -> list[Animals]:
         """Decode the output of one head."""
         config = self.config
-        found = candidates(output, max(config.score_threshold, 0.01), peaks=config.nms == "oks")
-        found = found.select(found.score >= config.score_threshold)
+        threshold = config.score_threshold
+        # The geometric mean with a heat map, which is at most 1, cannot be higher than the root.
+        least = threshold**2 if config.heat_score else threshold
+        found = candidates(output, max(least, 0.01), peaks=config.nms == "oks")
+        found = found.select(found.score >= least)
         limit = config.max_animals or _MOST
-        found = suppress(found, config.nms, config.nms_threshold, limit=limit)
+        found = suppress(
+            found,
+            config.nms,
+            config.nms_threshold,
+            limit=_MOST if config.heat_score else limit,
+        )
         xy = found.xy
         if config.refine_cells:
             peaks = local_peaks(output, found, config.refine_cells)
@@ -242,9 +262,15 @@ class PicturePredictor:
             xy = part_pairs(output, found, xy, self.info.pairs, size_px)
         found.xy = xy
         score = sample_heat(output, found)
+        if config.heat_score:
+            found.score = (found.score * score.mean(1)).sqrt()
+            order = best_first(found, threshold, limit)
+            found, score = found.select(order), score[order]
         ratio = np.array(loaded.ratio)
         image = found.image.cpu().numpy()
-        original = (xy.double().cpu().numpy() + 0.5) / ratio - 0.5 + loaded.origin[image, None]
+        original = (
+            (found.xy.double().cpu().numpy() + 0.5) / ratio - 0.5 + loaded.origin[image, None]
+        )
         keypoint_score = score.double().cpu().numpy()
         instance_score = found.score.double().cpu().numpy()
         return [

@@ -16,7 +16,13 @@ from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.inference.follow import Animals, Follower
 from napari_semimultipose.inference.pictures import PicturePredictor
 from napari_semimultipose.inference.reader import Reader
-from napari_semimultipose.inference.windows import WindowOf, Windows, frames_needed, window_of
+from napari_semimultipose.inference.windows import (
+    WindowOf,
+    Windows,
+    frames_needed,
+    stand_alone,
+    window_of,
+)
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.io.frames import video_of as video_of
 from napari_semimultipose.models.device import give_back_memory
@@ -24,6 +30,8 @@ from napari_semimultipose.models.threads import Threads
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 _TRIM_S = 2.0  # time between two returns of freed memory
+_ALL_ROUND_DEG = 180  # a network that was trained with all of these knows turned pictures
+_TURNS_OF_PICTURES = 4
 _TOGETHER = 8  # frames that are searched in windows together
 
 
@@ -65,6 +73,7 @@ class Predictor(PicturePredictor):
         list of int, list of Animals
             Frame indices of a batch, in the given order, and their animals.
         """
+        self.turns = self.config.turns or self._usual_turns(stand_alone(frames, follow=follow))
         follower = self._follower(frames, indices) if follow else None
         threads = Threads(fixed=self.device.type != "cpu")
         try:
@@ -115,6 +124,11 @@ class Predictor(PicturePredictor):
                     yield waiting, pending.result()
             finally:
                 reader.close()
+
+    def _usual_turns(self, pictures: bool) -> int:
+        """Return over how many turned copies single pictures, or else recordings, are averaged by default."""
+        free = self.info.config.augment.rotate_deg >= _ALL_ROUND_DEG
+        return _TURNS_OF_PICTURES if pictures and free else 1
 
     def _follower(self, frames: Frames, indices: range | Sequence[int]) -> Follower | None:
         """Return a follower where following is possible and pays."""

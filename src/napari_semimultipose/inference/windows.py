@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 WindowOf = Callable[[int], tuple[int, ...]]
 
 
-def window_of(frames: Frames, *, follow: bool) -> WindowOf:
-    """Return what gives the five frames that tell about a frame.
+def stand_alone(frames: Frames, *, follow: bool) -> bool:
+    """Whether frames are single pictures.
 
     Frames of videos and stacks follow each other, and so do those of an image folder where `follow` says so.
-    An image of a list stands alone: it is its own window.
     """
-    if frames.names is None or (follow and frames.path is not None):
-        return lambda index: indices_around(frames, index)
-    return lambda index: (index,) * WINDOW
+    return frames.names is not None and not (follow and frames.path is not None)
+
+
+def window_of(frames: Frames, *, follow: bool) -> WindowOf:
+    """Return what gives the five frames that tell about a frame; a single picture is its own window."""
+    if stand_alone(frames, follow=follow):
+        return lambda index: (index,) * WINDOW
+    return lambda index: indices_around(frames, index)
 
 
 def frames_needed(

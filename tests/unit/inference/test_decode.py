@@ -9,6 +9,7 @@ import torch
 
 from napari_semimultipose.inference.decode import (
     Detections,
+    best_first,
     candidates,
     local_peaks,
     sample_heat,
@@ -174,3 +175,14 @@ def test_near_copies_of_a_single_keypoint_are_one_animal() -> None:
         torch.arange(3),
     )
     assert suppress(found, "oks", 0.5).cell.tolist() == [0, 2]
+
+
+def test_the_best_of_each_image_come_first() -> None:
+    image = torch.tensor([1, 0, 0, 1, 0, 2])
+    score = torch.tensor([0.3, 0.5, 0.9, 0.8, 0.7, 0.1])
+    none = torch.zeros(6, dtype=torch.long)
+    found = Detections(image, torch.zeros(6, 1, 2), score, score, none, none)
+    assert best_first(found, 0.2, 10).tolist() == [2, 4, 1, 3, 0]
+    assert best_first(found, 0.2, 2).tolist() == [2, 4, 3, 0]
+    assert best_first(found, 0.0, 1).tolist() == [2, 3, 5]
+    assert best_first(found, 0.95, 1).tolist() == []

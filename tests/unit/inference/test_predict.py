@@ -23,7 +23,7 @@ from napari_semimultipose.models.checkpoint import (
     save_weights,
     write_info,
 )
-from napari_semimultipose.models.directpose import DirectPose
+from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.poses import Poses, Skeleton, Source
 
 from .spots import PLAIN, SKELETON, SpotFinder, predictor, spots
@@ -98,6 +98,61 @@ def test_the_threshold_and_the_number_of_animals_limit_the_result() -> None:
     assert run(open_frames(stack), predictor(config=few)).n_instances == 2
     strict = PLAIN.model_copy(update={"score_threshold": 1.0})
     assert run(open_frames(stack), predictor(config=strict)).n_instances == 0
+
+
+def test_the_score_listens_to_the_heat_maps_too() -> None:
+    faint = (0.7 * spots([(101, 63)])).astype(np.uint8)
+    stack = np.maximum(spots([(44, 60)]), faint)[None]
+    plain = PLAIN.model_copy(update={"heat_score": False})
+    alone = run(open_frames(stack), predictor(config=plain))
+    both = run(open_frames(stack), predictor())
+    np.testing.assert_allclose(both.xy, alone.xy)
+    wanted = np.sqrt(alone.instance_score * alone.score.mean(-1))
+    np.testing.assert_allclose(both.instance_score, wanted, rtol=1e-5)
+    assert np.abs(both.instance_score - alone.instance_score).max() > 0.01
+    strict = PLAIN.model_copy(update={"score_threshold": float(both.instance_score.mean())})
+    assert run(open_frames(stack), predictor(config=strict)).n_instances == 1
+
+
+class Looks(SpotFinder):
+    """Counts how many pictures it has looked at."""
+
+    pictures = 0
+
+    def forward(self, images: torch.Tensor) -> Output:
+        self.pictures += len(images)
+        return super().forward(images)
+
+
+@pytest.mark.parametrize(
+    ("names", "follow", "rotate_deg", "turns", "looks"),
+    [
+        (False, True, 180.0, 0, 1),  # a recording
+        (False, False, 180.0, 0, 1),  # some frames of it
+        (True, True, 180.0, 0, 1),  # a folder with the frames of a recording
+        (True, False, 180.0, 0, 4),  # single pictures
+        (True, False, 90.0, 0, 1),  # for a network that does not know turned ones
+        (True, False, 180.0, 2, 2),
+        (False, True, 180.0, 4, 4),
+    ],
+)
+def test_single_pictures_are_averaged_over_turned_copies(
+    tmp_path: Path, names: bool, follow: bool, rotate_deg: float, turns: int, looks: int
+) -> None:
+    from skimage.io import imsave
+
+    picture = spots([(60, 70)], 128, 160)
+    frames = open_frames(picture[None])
+    if names:
+        imsave(tmp_path / "a.png", picture[..., 0], check_contrast=False)
+        frames = open_frames(tmp_path)
+    network = Looks()
+    settings = Config().with_settings({"augment.rotate_deg": rotate_deg})
+    config = PLAIN.model_copy(update={"turns": turns})
+    made = Predictor(network, ModelInfo(SKELETON, settings, 1.0), config)  # type: ignore[arg-type]
+    found = run(frames, made, follow=follow)
+    np.testing.assert_allclose(found.xy[0, 0, 0], [60, 70], atol=0.6)
+    assert network.pictures == looks
 
 
 class Counting(Frames):
