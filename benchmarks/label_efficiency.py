@@ -1,7 +1,7 @@
 """Accuracy after equal training time with few labels, through the command line.
 
     python benchmarks/label_efficiency.py --data ../shared/data --out RESULTS \
-        [--tasks bees25 flies100] [--arms directpose labeled semimultipose] [--seeds 0] [--minutes 8]
+        [--tasks bees25 flies100] [--arms directpose labeled semimultipose] [--seeds 0] [--minutes 8] [--again]
 
 Each run trains with ``semimultipose train``, predicts the test frames with ``semimultipose predict``
 and scores them with ``semimultipose evaluate``. Runs whose scores are in RESULTS already are skipped,
@@ -12,7 +12,8 @@ on a core each, are as long as they would be alone.
 Bees: `honeybee`, the labelled share of the training days, all else of them unlabelled, test on the day
 that training never sees. Flies: `fly-pair-demo`, evenly spaced labels of frames 0-899, the other
 frames of them unlabelled, test on every 10th of 1000-1349. With ``--validation`` the scores are of
-frames carved from the training days or frames instead, for choosing settings.
+frames carved from the training days or frames instead, for choosing settings. With ``--again`` the models
+of runs that are there already predict and are scored once more, with the program as it is now.
 
 ``results/`` beside this file keeps the rows of the runs so far, in a folder for each length of training;
 give one of them as RESULTS to go on with its table.
@@ -126,10 +127,13 @@ def write_lines(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def run(task: Task, folder: Path, arm: str, seed: int, given: argparse.Namespace) -> dict:
-    """Train, predict and score one run."""
+def run(
+    task: Task, folder: Path, arm: str, seed: int, given: argparse.Namespace, before: dict
+) -> dict:
+    """Train, predict and score one run; with the row of before, its model predicts and is scored."""
     method, *changes = ARMS[arm]
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was interrupted
+    if not before:
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was interrupted
     folder.mkdir(parents=True, exist_ok=True)
     lists = {
         name: write_lines(folder / f"{name}.txt", getattr(task, name))
@@ -146,7 +150,8 @@ def run(task: Task, folder: Path, arm: str, seed: int, given: argparse.Namespace
     for setting in [*changes, *given.settings]:
         options += ["--set", setting]
     started = time.monotonic()
-    command("train", task.labels, "--out", model, "--method", method, *options)
+    if not before:
+        command("train", task.labels, "--out", model, "--method", method, *options)
     trained = time.monotonic()
     prediction = folder / "prediction.slp"
     low = ("--set", "predict.score_threshold=0.01", "--no-track")
@@ -183,7 +188,7 @@ def run(task: Task, folder: Path, arm: str, seed: int, given: argparse.Namespace
                         key: found[key] for key in ("median_error_px", "p95_error_px", "recall")
                     }
     steps = json.loads((model / "model.json").read_text())["iteration"]
-    return scores | {
+    row = {
         "steps": steps,
         "train_s": round(trained - started, 1),
         "predict_s": round(predicted - trained, 1),
@@ -192,6 +197,10 @@ def run(task: Task, folder: Path, arm: str, seed: int, given: argparse.Namespace
         "validation": given.validation,
         "commit": commit(),
     }
+    if before:
+        row |= {name: before[name] for name in ("train_s", "length", "settings")}
+        row["trained_by"] = before.get("trained_by", before["commit"])
+    return scores | row
 
 
 def commit() -> str:
@@ -273,6 +282,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--steps", type=int, default=0, help="length in steps instead of minutes")
     parser.add_argument("--validation", action="store_true")
+    parser.add_argument("--again", action="store_true", help="predict and score finished runs anew")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args()
     results = Results(given.out, "label_efficiency")
@@ -282,11 +292,11 @@ def main() -> None:
         for seed in given.seeds:
             for arm in given.arms:
                 key = f"{task}/{arm}/{seed}"
-                if key in results:
+                if (key in results) != given.again:
                     continue
                 made = make(given.data, task[len(kind) :], seed, given.validation)
                 folder = given.out / key.replace("/", "-")
-                results.add(key, run(made, folder, arm, seed, given))
+                results.add(key, run(made, folder, arm, seed, given, results.get(key, {})))
                 results.write_markdown(table(results))
                 draw(results)
     print(table(results))
