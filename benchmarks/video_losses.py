@@ -17,20 +17,20 @@ interrupted table goes on where it stopped. Writes ``video_losses.json`` and ``.
 The arm ``context`` needs labels of a video, as the flies have; the images of the mice are not those of
 frames in a row, so that training leaves context out and says so.
 
-The arms ``ensemble`` and ``ensemble+smoother`` take the models of the arm ``supervised`` and the command
-lines given with ``--ensemble-command`` and ``--smooth-command``, in which {models}, {video}, {stills},
-{inputs} and {out} are filled in.
+The arms ``ensemble`` and ``ensemble+smoother`` train five models of the same labels, each as long as those of
+the other arms; the first is that of the arm ``supervised``. The smoother sees the stretch of video alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import subprocess
+import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ from napari_semimultipose.evaluation.scores import evaluate
 from napari_semimultipose.evaluation.tracks import track_scores
 from napari_semimultipose.losses.multiview import fit_multiview_pca
 from napari_semimultipose.losses.pca import fit_pose_pca
+from napari_semimultipose.models.ensemble import member_folder, member_folders
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import Done, Failed, Notice
 from napari_semimultipose.training.subspaces import view_indices
@@ -58,6 +59,7 @@ ARMS: dict[str, dict[str, object]] = {
     "context+temporal+pca": {"model.context": True, "video.losses": ["temporal", "pca"]},
 }
 COMBINED = ("ensemble", "ensemble+smoother")
+MEMBERS = 5
 COLUMNS = {
     "mean_px": ("mean px", 2),
     "median_px": ("median px", 2),
@@ -87,6 +89,17 @@ class Task:
     unlabeled: list[Path] = field(default_factory=list)
     several: bool = False
     settings: dict[str, object] = field(default_factory=dict)
+    mirrored: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """Where training finds its frames, and which of them it may use."""
+        return {
+            "frames": self.frames,
+            "unlabeled": self.unlabeled,
+            "labeled_list": self.labeled,
+            "exclude_list": self.exclude,
+        }
 
 
 def chosen(rows: list[int], count: int, seed: int) -> list[int]:
@@ -118,7 +131,8 @@ def mirror(data: Path, count: int, seed: int) -> Task:
     root = data / "mouse-mirror"
     split = ([r for r in range(90) if r % 5 != 4], [r for r in range(90) if r % 5 == 4])
     video = root / "videos/test_vid.mp4"
-    return single(root, root / "CollectedData.csv", video, split, count, seed, root, {})
+    made = single(root, root / "CollectedData.csv", video, split, count, seed, root, {})
+    return replace(made, mirrored=("_top", "_bot"))
 
 
 def openfield(data: Path, count: int, seed: int) -> Task:
@@ -155,22 +169,19 @@ TASKS = {"mirror": mirror, "openfield": openfield, "flies": flies}
 def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, object]) -> Path:
     """Train a model and return its folder."""
     settings = {"train.seed": seed, **length, **task.settings, **ARMS[arm]}
-    for event in api.train(
-        task.labels,
-        folder,
-        frames=task.frames,
-        unlabeled=task.unlabeled,
-        labeled_list=task.labeled,
-        exclude_list=task.exclude,
-        config=Config().with_settings(settings),
-    ):
+    told(api.train(task.labels, folder, config=Config().with_settings(settings), **task.sources))
+    return folder
+
+
+def told(events: Iterable[object]) -> None:
+    """Print what there is to say of a training; an error ends the program."""
+    for event in events:
         if isinstance(event, Notice):
             print(f"  {event.message}", flush=True)
         elif isinstance(event, Failed):
             raise RuntimeError(event.message)
         elif isinstance(event, Done):
             print(f"  {event.iteration} steps, validation {dict(event.scores)}", flush=True)
-    return folder
 
 
 def predictions(task: Task, model: Path) -> tuple[Poses, Poses]:
@@ -239,24 +250,32 @@ def first(poses: Poses) -> np.ndarray:
     return xy
 
 
-def combined(task: Task, arm: str, models: list[Path], folder: Path,
-             given: argparse.Namespace) -> dict[str, float]:  # fmt: skip
-    """Scores of an ensemble, by the commands that were given."""
-    folder.mkdir(parents=True, exist_ok=True)
-    truth = api.read_poses(task.labels).select(task.test_rows)
-    listing = folder / "stills.txt"
-    names = [str((task.frames / str(truth.image_name(r))).resolve()) for r in range(len(truth))]
-    listing.write_text("\n".join(names) + "\n")
-    found = []
-    for name, source in (("stills", listing), ("clip", task.video)):
-        out = folder / f"{name}.slp"
-        fill = {"models": " ".join(map(str, models)), "frames": source, "out": out}
-        command = given.ensemble_command
-        if arm == "ensemble+smoother" and name == "clip":
-            command = given.smooth_command
-        subprocess.run(shlex.split(command.format(**fill)), check=True)
-        found.append(api.read_poses(out))
-    return scores(task, *found)
+def ensemble(task: Task, given: Path, name: str, seed: int, length: dict[str, object]) -> Path:
+    """Train the members that are missing and return the folder; the first is the model of ``supervised``."""
+    folder = given / f"{name}-ensemble-{seed}"
+    first_member, trained = member_folder(folder, 0), given / f"{name}-supervised-{seed}"
+    if not first_member.exists() and trained.exists():
+        shutil.copytree(trained, first_member)
+    settings = {"train.seed": seed, **length, **task.settings}
+    events = api.train_ensemble(
+        task.labels,
+        folder,
+        members=MEMBERS,
+        config=Config().with_settings(settings),
+        **task.sources,
+    )
+    told(events)
+    return folder
+
+
+def smoothed(task: Task, folder: Path) -> tuple[Poses, Poses]:
+    """Poses of an ensemble on the test frames, and smoothed ones on the stretch of video."""
+    stills, _ = predictions(task, folder)
+    members = [predictions(task, member)[1] for member in member_folders(folder)]
+    clip = api.smooth(members, mirrored=task.mirrored).result.poses[0]
+    if task.several:
+        stills = clip.select([clip.rows()[f] for f in task.test_rows])
+    return stills, clip
 
 
 def table(results: Results) -> str:
@@ -292,8 +311,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--iterations", type=int, default=0)
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
-    parser.add_argument("--ensemble-command", default="")
-    parser.add_argument("--smooth-command", default="")
     given = parser.parse_args()
     results = Results(given.out, "video_losses")
     length: dict[str, object] = {"train.minutes": given.minutes, "train.iterations": 0}
@@ -314,8 +331,9 @@ def main() -> None:
                 print(key, flush=True)
                 started = time.monotonic()
                 if arm in COMBINED:
-                    models = sorted(given.out.glob(f"{task}-supervised-*"))
-                    found = combined(made, arm, models, folder, given)
+                    models = ensemble(made, given.out, task, seed, length)
+                    join = smoothed if arm == "ensemble+smoother" else predictions
+                    found = scores(made, *join(made, models))
                 else:
                     model = train(made, folder, arm, seed, length)
                     found = scores(made, *predictions(made, model))

@@ -181,7 +181,8 @@ class WorkWidget(DockedWidget):
 def watch_for_hands(viewer: Any) -> None:
     """Let the work leave a processor to the viewer while frames are browsed and the mouse moves in it."""
     viewer.dims.events.current_step.connect(_on_hands)
-    for emitter in (viewer.camera.events.center, viewer.camera.events.zoom):
+    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
+    for emitter in (camera.events.center, camera.events.zoom):
         emitter.connect(_on_hands)
     viewer.cursor.events.position.connect(_on_hands)
 
