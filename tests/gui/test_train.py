@@ -175,6 +175,22 @@ def test_the_model_folder_is_named_after_the_recording(viewer, open_widget, tmp_
     assert widget.settings.out.path() == Path("my-model")
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda viewer: viewer.dims.set_current_step(0, 1),
+        lambda viewer: setattr(getattr(viewer, "scene", viewer).camera, "zoom", 3.21),
+        lambda viewer: setattr(viewer.cursor, "position", (0.0, 12.0, 34.0)),
+    ],
+    ids=["frame", "zoom", "mouse"],
+)
+def test_whoever_uses_the_viewer_goes_before_the_training(viewer, widget, monkeypatch, use):
+    touched = []
+    monkeypatch.setattr(worker, "make_room", lambda: touched.append(1))
+    use(viewer)
+    assert touched
+
+
 def test_settings_come_from_the_form(widget):
     settings = widget.settings
     assert settings.config() == Config()

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import logit
 
 from napari_semimultipose.poses import Poses
 
@@ -63,6 +61,10 @@ def calibration(prediction: Poses, truth: Poses) -> tuple[float, float]:
     score, hit = outcomes(prediction, truth)
     if len(score) < _LEAST or not np.isfinite(truth.animal_size_px):
         return 1.0, 0.0
+
+    from scipy.optimize import minimize  # slow to import
+    from scipy.special import logit
+
     x = logit(np.clip(score, 1e-4, 1 - 1e-4))
 
     def cost(p: NDArray[np.float64]) -> float:

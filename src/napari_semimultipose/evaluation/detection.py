@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 
 from napari_semimultipose.matching import OksForm, oks, present_keypoints
 from napari_semimultipose.poses import BoolArray, FloatArray, IntArray
@@ -122,6 +121,8 @@ def match_one_to_one(
     -------
     frame, detection, animal : arrays of int
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     found = [np.zeros((3, 0), np.int64)]
     for f in np.flatnonzero((similarity > least).any((1, 2))).tolist():
         detection = np.flatnonzero((similarity[f] >= 0).any(1))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from napari_semimultipose.matching import oks_nms, pose_area
 
@@ -183,6 +182,8 @@ class Follower:
         self._since = 0 if whole_frame else self._since + 1
         speed = np.zeros((len(animals), 2))
         if self._last is not None and len(self._last) and len(animals):
+            from scipy.optimize import linear_sum_assignment  # slow to import
+
             now, before = np.nanmean(animals.xy, 1), np.nanmean(self._last.xy, 1)
             away = np.sqrt(((now[:, None] - before[None]) ** 2).sum(-1))
             mine, theirs = linear_sum_assignment(away)

@@ -13,7 +13,6 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from napari_semimultipose.losses.subspace import (
@@ -181,6 +180,9 @@ def _clear_pairs(cost: Array) -> tuple[Ints, Ints]:
     """Pairs of rows and columns with the smallest summed cost that are good, and clearly so."""
     if not cost.size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     i, j = linear_sum_assignment(np.minimum(cost, 1e6))
     rivals = cost.copy()
     rivals[i, j] = np.inf
