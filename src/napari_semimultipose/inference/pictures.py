@@ -239,8 +239,9 @@ class PicturePredictor:
         """Decode the output of one head."""
         config = self.config
         threshold = config.score_threshold
-        # The geometric mean with a heat map, which is at most 1, cannot be higher than the root.
-        least = threshold**2 if config.heat_score else threshold
+        # The geometric mean with a heat map, which is at most 1, cannot be higher than the root; of low
+        # limits, which are for scoring, that would leave much that is nothing.
+        least = max(threshold**2, 0.3 * threshold) if config.heat_score else threshold
         found = candidates(output, max(least, 0.01), peaks=config.nms == "oks")
         found = found.select(found.score >= least)
         limit = config.max_animals or _MOST
@@ -257,13 +258,19 @@ class PicturePredictor:
                 peaks.shift_cells <= config.refine_cells
             )
             xy = torch.where(use[..., None], peaks.xy, xy)
+        found.xy = xy
+        alone = found.score
+        if config.heat_score:
+            # Now, and again below: to part pairs takes long where there are many false animals.
+            found.score = (alone * sample_heat(output, found).mean(1)).sqrt()
+            order = best_first(found, threshold, limit)
+            found, alone = found.select(order), alone[order]
         if config.part_pairs and self.info.pairs:
             size_px = self.info.animal_size_px * float(np.mean(loaded.ratio))
-            xy = part_pairs(output, found, xy, self.info.pairs, size_px)
-        found.xy = xy
+            found.xy = part_pairs(output, found, found.xy, self.info.pairs, size_px)
         score = sample_heat(output, found)
         if config.heat_score:
-            found.score = (found.score * score.mean(1)).sqrt()
+            found.score = (alone * score.mean(1)).sqrt()
             order = best_first(found, threshold, limit)
             found, score = found.select(order), score[order]
         ratio = np.array(loaded.ratio)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import FramesError, ModelError, SemiMultiPoseError
+from napari_semimultipose.inference import pictures
+from napari_semimultipose.inference.decode import Detections
 from napari_semimultipose.inference.predict import Predictor, predict_stream
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.io.video import open_frames
@@ -112,6 +115,24 @@ def test_the_score_listens_to_the_heat_maps_too() -> None:
     assert np.abs(both.instance_score - alone.instance_score).max() > 0.01
     strict = PLAIN.model_copy(update={"score_threshold": float(both.instance_score.mean())})
     assert run(open_frames(stack), predictor(config=strict)).n_instances == 1
+
+
+def test_pairs_are_parted_only_of_animals_that_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poor networks find hundreds of false animals, whose pairs would take seconds a frame."""
+    asked = []
+
+    def parted(output: Output, found: Detections, xy: torch.Tensor, *rest: object) -> torch.Tensor:
+        asked.append(len(found))
+        return xy
+
+    monkeypatch.setattr(pictures, "part_pairs", parted)
+    faint = (0.2 * spots([(101, 63)])).astype(np.uint8)
+    stack = np.maximum(spots([(44, 60)]), faint)[None]
+    for threshold, count in ((0.1, 2), (0.4, 1)):
+        made = predictor(config=PLAIN.model_copy(update={"score_threshold": threshold}))
+        made.info = replace(made.info, pairs=("any",))  # type: ignore[arg-type]
+        assert run(open_frames(stack), made).n_instances == count
+    assert asked == [2, 1]
 
 
 class Looks(SpotFinder):
