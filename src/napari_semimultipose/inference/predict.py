@@ -84,6 +84,8 @@ class Predictor(PicturePredictor):
                 yield from self._whole_frames(frames, indices, window, threads, should_stop)
         finally:
             threads.release()
+            # What is asked afterwards has nothing to do with these frames.
+            self.turns = self.config.turns or 1
 
     def _whole_frames(
         self,

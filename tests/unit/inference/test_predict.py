@@ -174,6 +174,8 @@ def test_single_pictures_are_averaged_over_turned_copies(
     found = run(frames, made, follow=follow)
     np.testing.assert_allclose(found.xy[0, 0, 0], [60, 70], atol=0.6)
     assert network.pictures == looks
+    made.output_of(picture)  # one of its own, as by default
+    assert network.pictures == looks + (turns or 1)
 
 
 class Counting(Frames):
