@@ -2,7 +2,7 @@
 
     python benchmarks/video_losses.py --data ../shared/data --out RESULTS \
         [--tasks mirror20 mirror75 openfield10 flies25] [--arms supervised temporal pca multiview all] \
-        [--seeds 0 1 2] [--minutes 4 | --iterations 1500]
+        [--seeds 0 1 2] [--minutes 4 [--processor] | --iterations 1500] [--validation] [--set NAME=VALUE ...]
 
 Mouse in a mirror (`mouse-mirror`): 72 images train, of which `mirror20` labels 20 and `mirror75` all, 18
 test; the video of the folder is unlabelled. Mouse from above (`mouse-openfield`): 10 of the first 87
@@ -13,6 +13,10 @@ Errors are of labelled test frames. Temporal norm: mean way of a keypoint from o
 Pose and view error: distance from the subspaces of all training labels, whatever the arm was trained
 with. These three are of a stretch of the video. Runs whose scores are in RESULTS are skipped, so an
 interrupted table goes on where it stopped. Writes ``video_losses.json`` and ``.md``.
+
+With ``--processor`` the minutes are those of all processor threads of a run, so that other work on the machine
+slows the table down and changes nothing else; give each program one core (``OMP_NUM_THREADS=1 taskset -c 0``).
+With ``--validation`` the mice are tested on the labelled images that may train but do not, for choices.
 
 The arm ``context`` needs labels of a video, as the flies have; the images of the mice are not those of
 frames in a row, so that training leaves context out and says so.
@@ -29,6 +33,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +50,9 @@ from napari_semimultipose.losses.multiview import fit_multiview_pca
 from napari_semimultipose.losses.pca import fit_pose_pca
 from napari_semimultipose.models.ensemble import member_folder, member_folders
 from napari_semimultipose.poses import Poses
+from napari_semimultipose.training import run
 from napari_semimultipose.training.events import Done, Failed, Notice
+from napari_semimultipose.training.schedule import Progress
 from napari_semimultipose.training.subspaces import view_indices
 
 ARMS: dict[str, dict[str, object]] = {
@@ -100,6 +107,14 @@ class Task:
             "labeled_list": self.labeled,
             "exclude_list": self.exclude,
         }
+
+
+def for_validation(task: Task) -> Task:
+    """Test on the frames that may train but do not, and leave the test frames out as before."""
+    poses = api.read_poses(task.labels)
+    names = [str(poses.image_name(r)) for r in range(len(poses))]
+    spare = [r for r, name in enumerate(names) if name not in {*task.labeled, *task.exclude}]
+    return replace(task, test_rows=spare, exclude=[*task.exclude, *(names[r] for r in spare)])
 
 
 def chosen(rows: list[int], count: int, seed: int) -> list[int]:
@@ -309,10 +324,14 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS)[:5], choices=[*ARMS, *COMBINED])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--processor", action="store_true")
     parser.add_argument("--iterations", type=int, default=0)
+    parser.add_argument("--validation", action="store_true")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args()
     results = Results(given.out, "video_losses")
+    if given.processor:
+        run.Progress = partial(Progress, clock=time.process_time)  # type: ignore[misc, assignment]
     length: dict[str, object] = {"train.minutes": given.minutes, "train.iterations": 0}
     if given.iterations:
         length = {"train.minutes": 0, "train.iterations": given.iterations}
@@ -323,6 +342,8 @@ def main() -> None:
         kind = task.rstrip("0123456789")
         for seed in given.seeds:
             made = TASKS[kind](given.data, int(task[len(kind) :]), seed)
+            if given.validation and not made.several:
+                made = for_validation(made)
             for arm in given.arms:
                 key = f"{task}/{arm}/{seed}"
                 if key in results:
