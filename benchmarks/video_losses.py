@@ -10,8 +10,9 @@ labels, test on the last 29. Two flies (`fly-pair-demo`): 25 labels of frames 0-
 of 1000-1349. The labels that are used depend on the seed, and are the same for all arms.
 
 Errors are of labelled test frames. Temporal norm: mean way of a keypoint from one frame to the next.
-Pose and view error: distance from the subspaces of all training labels, whatever the arm was trained
-with. These three are of a stretch of the video. Runs whose scores are in RESULTS are skipped, so an
+Pose and view error: distance from the subspaces of all labels but those of the test, whatever the arm was
+trained with. These three are of a stretch of the video, without the keypoints of the obstacle, which that
+stretch does not show. Runs whose scores are in RESULTS are skipped, so an
 interrupted table goes on where it stopped. Writes ``video_losses.json`` and ``.md``.
 
 With ``--processor`` the minutes are those of all processor threads of a run, so that other work on the machine
@@ -67,6 +68,7 @@ ARMS: dict[str, dict[str, object]] = {
 }
 COMBINED = ("ensemble", "ensemble+smoother")
 MEMBERS = 5
+OBSTACLE = ("obs_top", "obsHigh_bot", "obsLow_bot")
 COLUMNS = {
     "mean_px": ("mean px", 2),
     "median_px": ("median px", 2),
@@ -97,6 +99,7 @@ class Task:
     several: bool = False
     settings: dict[str, object] = field(default_factory=dict)
     mirrored: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def sources(self) -> dict[str, Any]:
@@ -147,7 +150,7 @@ def mirror(data: Path, count: int, seed: int) -> Task:
     split = ([r for r in range(90) if r % 5 != 4], [r for r in range(90) if r % 5 == 4])
     video = root / "videos/test_vid.mp4"
     made = single(root, root / "CollectedData.csv", video, split, count, seed, root, {})
-    return replace(made, mirrored=("_top", "_bot"))
+    return replace(made, mirrored=("_top", "_bot"), absent=OBSTACLE)
 
 
 def openfield(data: Path, count: int, seed: int) -> Task:
@@ -242,6 +245,7 @@ def scores(task: Task, stills: Poses, clip: Poses) -> dict[str, float]:
     poses[labelled.visible[labelled.present] <= 0] = np.nan
     pca = fit_pose_pca(poses[:: max(1, len(poses) // 300)], body=task.several)
     shown = clip.xy[clip.present] if task.several else first(clip)
+    shown[:, [everything.skeleton.keypoints.index(name) for name in task.absent]] = np.nan
     xy = torch.from_numpy(np.nan_to_num(shown)).float()
     weight = torch.isfinite(torch.from_numpy(shown)).all(-1).float()
     error, size = pca.errors(xy, weight)

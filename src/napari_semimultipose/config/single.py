@@ -13,7 +13,7 @@ class HeatmapConfig(Settings):
     """The heat-map tracker for one animal (after Lightning Pose, Biderman et al. 2024)."""
 
     side_px: Annotated[int, Field(ge=32, multiple_of=32)] = Field(
-        256,
+        192,
         title="Frame side",
         description="Frames are scaled so that the longer side is this long, px",
     )

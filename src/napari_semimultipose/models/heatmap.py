@@ -23,6 +23,7 @@ from napari_semimultipose.models.context import Context, FrameFeatures
 from napari_semimultipose.models.directpose import _MEAN, _STD
 
 _COARSEST = 32
+_PYRAMID_TOP = 16  # the last stage of a backbone has most weights, and few labels train none of them well
 _WINDOW = 1.5  # width of the window of the mean shift, in widths of the Gaussian of a label
 _STEPS = 10
 _NEAR = 3.0  # mass within so many widths is the confidence
@@ -168,7 +169,7 @@ class HeatmapTracker(nn.Module):
         strides = (
             (_COARSEST,)
             if heat.head == "deconvolution"
-            else tuple(s for s in (4, 8, 16, _COARSEST) if s >= finest)
+            else tuple(s for s in (4, 8, _PYRAMID_TOP) if s >= finest)
         )
         self.backbone = Backbone(
             config.model.backbone,
