@@ -22,6 +22,9 @@ With ``--validation`` the mice are tested on the labelled images that may train 
 The arm ``context`` needs labels of a video, as the flies have; the images of the mice are not those of
 frames in a row, so that training leaves context out and says so.
 
+The arms with ``highest peaks`` predict with the model of another arm, but do not choose the plausible ones among the
+peaks of the heat maps. With ``--again`` everything is predicted anew with the models that RESULTS holds.
+
 The arms ``ensemble`` and ``ensemble+smoother`` train five models of the same labels, each as long as those of
 the other arms; the first is that of the arm ``supervised``. The smoother sees the stretch of video alone.
 """
@@ -47,10 +50,10 @@ from napari_semimultipose.config import Config, EvaluateConfig
 from napari_semimultipose.evaluation.confidence import expected_calibration_error, outcomes
 from napari_semimultipose.evaluation.scores import evaluate
 from napari_semimultipose.evaluation.tracks import track_scores
-from napari_semimultipose.losses.multiview import fit_multiview_pca
-from napari_semimultipose.losses.pca import fit_pose_pca
 from napari_semimultipose.models.ensemble import member_folder, member_folders
 from napari_semimultipose.poses import Poses
+from napari_semimultipose.shapes.multiview import fit_multiview_pca
+from napari_semimultipose.shapes.pca import fit_pose_pca
 from napari_semimultipose.training import run
 from napari_semimultipose.training.events import Done, Failed, Notice
 from napari_semimultipose.training.schedule import Progress
@@ -67,6 +70,10 @@ ARMS: dict[str, dict[str, object]] = {
     "context+temporal+pca": {"model.context": True, "video.losses": ["temporal", "pca"]},
 }
 COMBINED = ("ensemble", "ensemble+smoother")
+PREDICTED: dict[str, tuple[str, dict[str, object]]] = {
+    "highest peaks": ("supervised", {"predict.plausible": False}),
+    "all, highest peaks": ("all", {"predict.plausible": False}),
+}
 MEMBERS = 5
 OBSTACLE = ("obs_top", "obsHigh_bot", "obsLow_bot")
 COLUMNS = {
@@ -184,11 +191,11 @@ def flies(data: Path, count: int, seed: int) -> Task:
 TASKS = {"mirror": mirror, "openfield": openfield, "flies": flies}
 
 
-def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, object]) -> Path:
-    """Train a model and return its folder."""
+def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, object]) -> None:
+    """Train a model into a folder; what was begun there is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
     settings = {"train.seed": seed, **length, **task.settings, **ARMS[arm]}
     told(api.train(task.labels, folder, config=Config().with_settings(settings), **task.sources))
-    return folder
 
 
 def told(events: Iterable[object]) -> None:
@@ -202,9 +209,13 @@ def told(events: Iterable[object]) -> None:
             print(f"  {event.iteration} steps, validation {dict(event.scores)}", flush=True)
 
 
-def predictions(task: Task, model: Path) -> tuple[Poses, Poses]:
+def predictions(
+    task: Task, model: Path, settings: dict[str, object] | None = None
+) -> tuple[Poses, Poses]:
     """Poses on the test frames and on the stretch of video."""
-    config = api.prediction_config(model).with_settings({"predict.score_threshold": 0.01})
+    config = api.prediction_config(model).with_settings(
+        {"predict.score_threshold": 0.01, **(settings or {})}
+    )
     clip = api.predict(
         model, task.video, config=config, frame_range=task.clip, animals=2 if task.several else None
     )
@@ -251,7 +262,7 @@ def scores(task: Task, stills: Poses, clip: Poses) -> dict[str, float]:
     error, size = pca.errors(xy, weight)
     relative = error / size[:, None]
     out["pose_px"] = float(relative[weight > 0].mean())
-    out["implausible"] = float((relative > 2 * pca.epsilon).any(1).float().mean())
+    out["implausible"] = float(((relative > 2 * pca.epsilon) & (weight > 0)).any(1).float().mean())
     if not task.several:
         out["temporal_px"] = float(np.nanmean(np.linalg.norm(np.diff(shown, axis=0), axis=-1)))
         views = view_indices(everything.skeleton, ())
@@ -325,7 +336,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", default=["mirror20", "mirror75"])
-    parser.add_argument("--arms", nargs="+", default=list(ARMS)[:5], choices=[*ARMS, *COMBINED])
+    parser.add_argument(
+        "--arms", nargs="+", default=list(ARMS)[:5], choices=[*ARMS, *COMBINED, *PREDICTED]
+    )
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--processor", action="store_true")
@@ -350,9 +364,10 @@ def main() -> None:
                 made = for_validation(made)
             for arm in given.arms:
                 key = f"{task}/{arm}/{seed}"
-                if key in results:
+                if key in results and not given.again:
                     continue
-                folder = given.out / key.replace("/", "-")
+                trained, settings = PREDICTED.get(arm, (arm, {}))
+                folder = given.out / f"{task}-{trained}-{seed}"
                 print(key, flush=True)
                 started = time.monotonic()
                 if arm in COMBINED:
@@ -360,9 +375,10 @@ def main() -> None:
                     join = smoothed if arm == "ensemble+smoother" else predictions
                     found = scores(made, *join(made, models))
                 else:
-                    model = train(made, folder, arm, seed, length)
-                    found = scores(made, *predictions(made, model))
-                    found["steps"] = json.loads((model / "model.json").read_text())["iteration"]
+                    if not (folder / "model.safetensors").is_file():
+                        train(made, folder, trained, seed, length)
+                    found = scores(made, *predictions(made, folder, settings))
+                    found["steps"] = json.loads((folder / "model.json").read_text())["iteration"]
                 found["seconds"] = round(time.monotonic() - started, 1)
                 results.add(key, found)
                 results.write_markdown(table(results))

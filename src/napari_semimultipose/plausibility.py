@@ -321,7 +321,7 @@ def _pose_residuals(pca: Any) -> Residuals:
 
 
 def _view_residuals(pca: Any) -> Residuals:
-    from napari_semimultipose.losses.multiview import MultiviewPCA
+    from napari_semimultipose.shapes.multiview import MultiviewPCA
 
     def mirrored(xy: Any, weight: Any, frame: Any) -> tuple[FloatArray, FloatArray]:
         error, known = pca.errors(xy, weight)

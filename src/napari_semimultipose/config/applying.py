@@ -189,6 +189,12 @@ class PredictConfig(Settings):
         description="The score of an animal is the geometric mean of what the network says of the animal and of "
         "what its heat maps say, on average, of its keypoints; otherwise the former alone",
     )
+    plausible: bool = Field(
+        True,
+        title="Plausible poses",
+        description="One animal: where a heat map has several peaks, choose those that together are most like the "
+        "labelled poses and, with mirrors, agree between the views; otherwise the highest",
+    )
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto", description="Number format; 'auto': bf16 where the processor computes in it"
     )

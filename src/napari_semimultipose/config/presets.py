@@ -104,6 +104,7 @@ _LIGHTNING_POSE: dict[str, dict[str, Any]] = {
         "rotate_deg": 25,
         "batch": 16,
     },
+    "predict": {"plausible": False},
     "train": {
         "minutes": 0,
         "iterations": 3000,

@@ -22,6 +22,7 @@ from napari_semimultipose.inference.decode import (
 )
 from napari_semimultipose.inference.follow import Animals
 from napari_semimultipose.inference.pairs import part_pairs
+from napari_semimultipose.inference.plausible import PlausibleChoice
 from napari_semimultipose.inference.single import one_animal
 from napari_semimultipose.inference.two_heads import surer_animals
 from napari_semimultipose.models.build import Network, NetworkOutput
@@ -76,6 +77,9 @@ class PicturePredictor:
         self._network = network.to(self.device)
         if self.device.type == "cpu":
             self._network = self._network.to(memory_format=torch.channels_last)
+        self._choice: PlausibleChoice | None = None
+        if config.plausible and isinstance(network, HeatmapTracker):
+            self._choice = PlausibleChoice.of(info.shapes, network.stride / 2)
 
     @classmethod
     def from_folder(cls, path: str | Path, config: PredictConfig) -> Self:
@@ -225,7 +229,9 @@ class PicturePredictor:
         config = self.config
         if isinstance(output, HeatmapOutput):
             assert isinstance(self._network, HeatmapTracker)
-            return one_animal(self._network, output, loaded.ratio, config.score_threshold)
+            return one_animal(
+                self._network, output, loaded.ratio, config.score_threshold, self._choice
+            )
         found = self._detected(output, loaded)
         if output.context is None:
             return found

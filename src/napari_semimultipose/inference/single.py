@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from napari_semimultipose.inference.follow import Animals
-from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker, decode_surer
+from napari_semimultipose.inference.plausible import MOST, PlausibleChoice
+from napari_semimultipose.models.heatmap import (
+    HeatmapOutput,
+    HeatmapTracker,
+    Peaks,
+    Positions,
+    decode_surer,
+    peaks,
+)
 
 
 def one_animal(
@@ -13,6 +22,7 @@ def one_animal(
     output: HeatmapOutput,
     ratio: tuple[float, float],
     score_threshold: float,
+    choice: PlausibleChoice | None = None,
 ) -> list[Animals]:
     """Decode heat maps to the animal of each frame, or none where it is too unsure.
 
@@ -25,8 +35,14 @@ def one_animal(
         Size of the network's picture relative to the frame (x, y).
     score_threshold : float
         Animals with a lower score are left out.
+    choice : PlausibleChoice, optional
+        Chooses among the peaks of the heat maps; without, each keypoint is at its highest one.
     """
-    positions = decode_surer(output, network.config.heatmap.sigma_cells)
+    sigma = network.config.heatmap.sigma_cells
+    if choice is None:
+        positions = decode_surer(output, sigma)
+    else:
+        positions = _chosen(_all_peaks(output, sigma), choice)
     confidence = network.confidence(positions.mass)
     half = confidence.topk(-(-confidence.shape[1] // 2), dim=1).values.mean(1)
     xy = (positions.xy.double().cpu().numpy() + 0.5) / np.array(ratio) - 0.5
@@ -36,3 +52,20 @@ def one_animal(
         Animals(xy[i : i + n], scores[i : i + n], animal[i : i + n])
         for i, n in enumerate((animal >= score_threshold).astype(int))
     ]
+
+
+def _all_peaks(output: HeatmapOutput, sigma_cells: float) -> Peaks:
+    """Peaks of both heads together, best first."""
+    first = peaks(output, sigma_cells, MOST)
+    if output.context is None:
+        return first
+    second = peaks(output.context, sigma_cells, MOST)
+    mass, order = torch.cat([first.mass, second.mass], 2).sort(2, descending=True)
+    xy = torch.cat([first.xy, second.xy], 2)
+    return Peaks(torch.gather(xy, 2, order[..., None].expand_as(xy)), mass)
+
+
+def _chosen(found: Peaks, choice: PlausibleChoice) -> Positions:
+    index = choice(found)[..., None]
+    xy = torch.gather(found.xy, 2, index[..., None].expand(-1, -1, 1, 2))
+    return Positions(xy[:, :, 0], torch.gather(found.mass, 2, index)[..., 0])

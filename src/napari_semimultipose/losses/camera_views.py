@@ -14,7 +14,7 @@ from napari_semimultipose.losses.paired_views import (
     fit_views,
     rows_of_animals,
 )
-from napari_semimultipose.losses.subspace import Array, Subspace
+from napari_semimultipose.shapes.subspace import Array, Subspace
 
 _LEAST = 10  # body parts seen by all cameras
 _PER_CAMERA = 4

@@ -17,7 +17,7 @@ from napari_semimultipose.losses.paired_views import (
     fit_views,
     rows_of_animals,
 )
-from napari_semimultipose.losses.subspace import Array, Subspace
+from napari_semimultipose.shapes.subspace import Array, Subspace
 
 _APART = 0.95  # of the labelled animals must be nearest to others of their view
 

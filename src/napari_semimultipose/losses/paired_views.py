@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_semimultipose.losses.subspace import (
+from napari_semimultipose.shapes.subspace import (
     FOLDS,
     Array,
     Subspace,

@@ -49,6 +49,9 @@ class ModelInfo:
         Training steps behind the weights.
     pairs : tuple of PairPrior
         What the labelled animals tell about mirrored pairs; empty where too few have them.
+    shapes : mapping
+        Of the heat-map tracker the shapes of labelled poses, ``pose`` and ``views``, as the numbers of `PosePCA` and
+        `MultiviewPCA` in px of the network input; without those for which there are too few labels.
     """
 
     skeleton: Skeleton
@@ -58,6 +61,7 @@ class ModelInfo:
     scores: Mapping[str, float] = field(default_factory=dict)
     iteration: int = 0
     pairs: tuple[PairPrior, ...] = ()
+    shapes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def is_model_folder(path: str | Path) -> bool:
@@ -83,6 +87,7 @@ def write_info(folder: Path, info: ModelInfo) -> None:
         "scores": dict(info.scores),
         "iteration": info.iteration,
         "pairs": [asdict(pair) for pair in info.pairs],
+        "shapes": dict(info.shapes),
     }
     with replace_file(folder / CONFIG) as path:
         path.write_text(info.config.to_yaml(), encoding="utf-8")
@@ -127,6 +132,7 @@ def read_info(path: str | Path) -> ModelInfo:
             text["scores"],
             int(text["iteration"]),
             tuple(_pair(pair) for pair in text.get("pairs", ())),  # models of before have none
+            text.get("shapes", {}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(

@@ -23,7 +23,9 @@ from napari_semimultipose.models.context import Context, FrameFeatures
 from napari_semimultipose.models.directpose import _MEAN, _STD
 
 _COARSEST = 32
-_PYRAMID_TOP = 16  # the last stage of a backbone has most weights, and few labels train none of them well
+_PYRAMID_TOP = (
+    16  # the last stage of a backbone has most weights, and few labels train none of them well
+)
 _WINDOW = 1.5  # width of the window of the mean shift, in widths of the Gaussian of a label
 _STEPS = 10
 _NEAR = 3.0  # mass within so many widths is the confidence
@@ -65,6 +67,16 @@ class Positions(NamedTuple):
     mass: Tensor
 
 
+class Peaks(NamedTuple):
+    """Highest peaks of heat maps, best first: positions [B, K, M, 2] in px, and the mass there [B, K, M].
+
+    A map with fewer peaks repeats its highest one with a mass of 0.
+    """
+
+    xy: Tensor
+    mass: Tensor
+
+
 def decode(output: HeatmapOutput, sigma_cells: float) -> Positions:
     """Positions of the highest peaks, and the share of the probability near them.
 
@@ -78,25 +90,72 @@ def decode(output: HeatmapOutput, sigma_cells: float) -> Positions:
         Width of the Gaussians that the network was trained with, in cells.
     """
     p = output.probability
-    b, k, h, w = p.shape
-    flat = p.reshape(b * k, h, w)
+    b, k, _, w = p.shape
+    flat = p.flatten(0, 1)
+    with torch.no_grad():
+        best = _blurred(flat).flatten(1).argmax(1)
+    xy, mass = _climb(flat, best // w, best % w, output.stride, sigma_cells)
+    return Positions(xy.view(b, k, 2), mass.view(b, k))
+
+
+@torch.no_grad()
+def peaks(output: HeatmapOutput, sigma_cells: float, most: int) -> Peaks:
+    """Return the `most` highest peaks of each map, the first of which are the positions of `decode`.
+
+    Two peaks are at least two widths of a label's Gaussian apart.
+    """
+    p = output.probability
+    b, k, _, w = p.shape
+    flat = p.flatten(0, 1)
+    blurred = _blurred(flat)
+    radius = math.ceil(2 * sigma_cells)
+    around = F.max_pool2d(blurred[:, None], 2 * radius + 1, 1, radius)[:, 0]
+    height, cell = torch.where(blurred == around, blurred, 0.0).flatten(1).topk(most, 1)
+    cell = torch.where(height > 0, cell, cell[:, :1])
+    map_of = torch.arange(b * k, device=p.device).repeat_interleave(most)
+    cells = cell.flatten()
+    xy, mass = _climb(flat, cells // w, cells % w, output.stride, sigma_cells, map_of)
+    mass = torch.where(height.flatten() > 0, mass, 0.0)
+    return Peaks(xy.view(b, k, most, 2), mass.view(b, k, most))
+
+
+def _blurred(maps: Tensor) -> Tensor:
+    """Means over 3 x 3 cells of maps [N, h, w]: single cells are noise."""
+    return F.avg_pool2d(maps[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
+
+
+def _climb(
+    maps: Tensor,
+    top_y: Tensor,
+    top_x: Tensor,
+    stride: int,
+    sigma_cells: float,
+    map_of: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Positions [P, 2] in px that mean shift reaches from cells [P], and the mass there [P]; see `decode`.
+
+    Parameters
+    ----------
+    maps : Tensor [N, h, w]
+    top_y, top_x : Tensor [P] of int
+    map_of : Tensor [P] of int, optional
+        The map of each cell; by default there is one cell for each map.
+    """
+    n = len(top_y)
     width = _WINDOW * sigma_cells
     radius = math.ceil(3 * width)
-    with torch.no_grad():
-        smooth = F.avg_pool2d(flat[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
-        best = smooth.flatten(1).argmax(1)
-        top_y, top_x = best // w, best % w
-    reach = torch.arange(-radius, radius + 1, device=p.device)
-    padded = F.pad(flat, (radius,) * 4)
+    reach = torch.arange(-radius, radius + 1, device=maps.device)
+    padded = F.pad(maps, (radius,) * 4)
     rows = (top_y[:, None] + radius + reach)[:, :, None]
     columns = (top_x[:, None] + radius + reach)[:, None, :]
-    window = padded[torch.arange(b * k, device=p.device)[:, None, None], rows, columns]
-    axis = reach.to(p.dtype)
-    center = torch.zeros((b * k, 2), device=p.device)
+    index = torch.arange(n, device=maps.device) if map_of is None else map_of
+    window = padded[index[:, None, None], rows, columns]
+    axis = reach.to(maps.dtype)
+    center = torch.zeros((n, 2), device=maps.device)
     detached = window.detach()
     for step in range(_STEPS):
         source = window if step == _STEPS - 1 else detached
-        weight = torch.exp(-((axis - center[..., None]) ** 2) / (2 * width**2))  # [N, 2, R]
+        weight = torch.exp(-((axis - center[..., None]) ** 2) / (2 * width**2))  # [P, 2, R]
         y = source @ weight[:, 0, :, None]  # sum over x
         y_x = source @ (weight[:, 0] * axis)[..., None]
         mass = (y[..., 0] * weight[:, 1]).sum(1).clamp(min=1e-12)
@@ -107,13 +166,13 @@ def decode(output: HeatmapOutput, sigma_cells: float) -> Positions:
             ],
             1,
         )
-    top = torch.stack([top_x, top_y], 1).to(p.dtype)
-    xy = (top + center + 0.5) * output.stride - 0.5
+    top = torch.stack([top_x, top_y], 1).to(maps.dtype)
+    xy = (top + center + 0.5) * stride - 0.5
     with torch.no_grad():
         far = (axis - center[:, :1])[:, None, :] ** 2 + (axis - center[:, 1:])[:, :, None] ** 2
         near = far <= (_NEAR * sigma_cells) ** 2
         found = (detached * near).sum((1, 2))
-    return Positions(xy.view(b, k, 2), found.view(b, k))
+    return xy, found
 
 
 def decode_surer(output: HeatmapOutput, sigma_cells: float) -> Positions:

@@ -55,7 +55,11 @@ from napari_semimultipose.training.schedule import (
 )
 from napari_semimultipose.training.step import Objective, longest_limbs_px
 from napari_semimultipose.training.validate import validate
-from napari_semimultipose.training.video import VideoLosses, prepare_video_losses
+from napari_semimultipose.training.video import (
+    VideoLosses,
+    labelled_shapes,
+    prepare_video_losses,
+)
 
 _PAD = 32
 _BAD_STEPS = 20  # non-finite gradients in a row before giving up
@@ -166,7 +170,9 @@ class Run:
         )
         self._part = part
         self.video, self._notes = prepare_video_losses(config, data, self.device)
+        self._shapes: dict[str, Any] = {}
         if isinstance(network, HeatmapTracker):
+            self._shapes = labelled_shapes(config, data)
             self.objective = HeatmapObjective(config, self.video, network.readouts)
         else:
             objective = Objective(
@@ -355,6 +361,7 @@ class Run:
             self.scores,
             self.progress.iteration if hasattr(self, "progress") else 0,
             self._pairs,
+            self._shapes,
         )
 
     def _final(self) -> Network:

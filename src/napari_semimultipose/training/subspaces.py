@@ -22,14 +22,14 @@ from napari_semimultipose.losses.matched_views import (
     fit_matched_views,
     why_no_matched_views,
 )
-from napari_semimultipose.losses.multiview import (
+from napari_semimultipose.models.geometry import scale_points, scaled_size
+from napari_semimultipose.poses import Poses
+from napari_semimultipose.shapes.multiview import (
     MultiviewPCA,
     fit_multiview_pca,
     why_no_multiview_pca,
 )
-from napari_semimultipose.losses.pca import PosePCA, fit_pose_pca, why_no_pose_pca
-from napari_semimultipose.models.geometry import scale_points, scaled_size
-from napari_semimultipose.poses import Poses
+from napari_semimultipose.shapes.pca import PosePCA, fit_pose_pca, why_no_pose_pca
 from napari_semimultipose.skeleton import Skeleton, animal_and_view, views_in_names
 
 Size = tuple[int, int]

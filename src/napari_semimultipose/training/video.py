@@ -18,11 +18,15 @@ from napari_semimultipose.data.sessions import moments
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.losses.camera_views import CameraViews
 from napari_semimultipose.losses.matched_views import MatchedViews
-from napari_semimultipose.losses.multiview import MultiviewPCA
-from napari_semimultipose.losses.pca import PosePCA
 from napari_semimultipose.losses.temporal import speeds, temporal_loss
 from napari_semimultipose.models.geometry import side_scale
-from napari_semimultipose.training.subspaces import fit_subspaces, labelled_animals
+from napari_semimultipose.shapes.multiview import MultiviewPCA
+from napari_semimultipose.shapes.pca import PosePCA
+from napari_semimultipose.training.subspaces import (
+    LabelledAnimals,
+    fit_subspaces,
+    labelled_animals,
+)
 
 SHARES = {"temporal": 0.1, "pca": 0.1, "multiview": 0.2}
 """Gradient of each loss relative to that of the labels, at strength 1."""
@@ -316,15 +320,9 @@ def prepare_video_losses(
     if video.cameras and "multiview" in wanted and (why := why_no_sessions(data, video)):
         wanted.remove("multiview")
         notes.append(f"the loss 'multiview' is left out: {why}")
-    scale = frame_scale(config, data)
-    shapes = {ref.row: ref.frames.frame_shape(ref.index) for ref in data.train}
-    seen = moments(data.poses, list(shapes), video.cameras) if video.cameras else None
-    labels = labelled_animals(data.poses, list(shapes), shapes.__getitem__, scale, seen)
+    labels, reference = _labelled(config, data, video.cameras)
     single = config.model.kind == "heatmap"
     skeleton = data.poses.skeleton
-    reference = labels.size
-    if not np.isfinite(reference):
-        reference = 0.25 * config.heatmap.side_px
     fitted = fit_subspaces(
         video, labels, skeleton, single=single, reference=reference, wanted=wanted
     )
@@ -340,3 +338,34 @@ def prepare_video_losses(
         device=device,
     )
     return (losses if losses.names else None), notes
+
+
+def _labelled(
+    config: Config, data: TrainingData, cameras: Sequence[str] = ()
+) -> tuple[LabelledAnimals, float]:
+    """Return the labels that train, in px of the scaled frames, and the size of the median animal, px."""
+    sizes = {ref.row: ref.frames.frame_shape(ref.index) for ref in data.train}
+    seen = moments(data.poses, list(sizes), cameras) if cameras else None
+    scale = frame_scale(config, data)
+    labels = labelled_animals(data.poses, list(sizes), sizes.__getitem__, scale, seen)
+    reference = labels.size
+    return labels, reference if np.isfinite(reference) else 0.25 * config.heatmap.side_px
+
+
+def labelled_shapes(config: Config, data: TrainingData) -> dict[str, Any]:
+    """Return the ``shapes`` of a `ModelInfo`: what there are enough labels for.
+
+    Raises
+    ------
+    ConfigError
+        If ``video.views`` names unknown keypoints.
+    """
+    video = config.video.model_copy(update={"cameras": ()})
+    labels, reference = _labelled(config, data)
+    fitted = fit_subspaces(video, labels, data.poses.skeleton, single=True, reference=reference)
+    shapes: dict[str, Any] = {}
+    if fitted.pose is not None:
+        shapes["pose"] = fitted.pose.numbers()
+    if isinstance(fitted.views, MultiviewPCA):
+        shapes["views"] = fitted.views.numbers()
+    return shapes

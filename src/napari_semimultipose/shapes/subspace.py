@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +34,16 @@ class Subspace:
 
     mean: Array
     basis: Array
+
+    def numbers(self) -> dict[str, Any]:
+        """Return both as lists of plain numbers."""
+        return {"mean": self.mean.tolist(), "basis": self.basis.tolist()}
+
+    @classmethod
+    def of_numbers(cls, numbers: Mapping[str, Any]) -> Subspace:
+        """Make one from its `numbers`."""
+        mean = np.array(numbers["mean"], np.float64)
+        return cls(mean, np.array(numbers["basis"], np.float64).reshape(len(mean), -1))
 
 
 def fit_gaussian(rows: Array) -> tuple[Array, Array]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_semimultipose.losses.subspace import (
+from napari_semimultipose.shapes.subspace import (
     FOLDS,
     Array,
     Subspace,
@@ -44,6 +47,20 @@ class MultiviewPCA:
         self.views, self.epsilon = self.views.to(device), self.epsilon.to(device)
         self.mean, self.basis = self.mean.to(device), self.basis.to(device)
         return self
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what `of_numbers` makes an equal one of, as plain numbers."""
+        return {
+            "views": self.views.tolist(),
+            "epsilon": self.epsilon.tolist(),
+            **self.subspace.numbers(),
+        }
+
+    @classmethod
+    def of_numbers(cls, numbers: Mapping[str, Any]) -> MultiviewPCA:
+        """Make one from its `numbers`."""
+        views = np.array(numbers["views"], np.int64)
+        return cls(views, Subspace.of_numbers(numbers), np.array(numbers["epsilon"], np.float64))
 
     def errors(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Distances [M, V, P] in px, and where they are known [M, V, P]: where all views are.

@@ -8,11 +8,14 @@ pull the others along, and poses of animals that turn freely are compared in the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_semimultipose.losses.subspace import (
+from napari_semimultipose.shapes.subspace import (
     FOLDS,
     Array,
     Subspace,
@@ -76,6 +79,17 @@ class PosePCA:
         self.epsilon = self.epsilon.to(device)
         self.mean, self.basis = self.mean.to(device), self.basis.to(device)
         return self
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what `of_numbers` makes an equal one of, as plain numbers; None for no tolerance."""
+        epsilon = [e if np.isfinite(e) else None for e in self.epsilon.tolist()]
+        return {"body": self.body, "epsilon": epsilon, **self.subspace.numbers()}
+
+    @classmethod
+    def of_numbers(cls, numbers: Mapping[str, Any]) -> PosePCA:
+        """Make one from its `numbers`."""
+        epsilon = np.array([np.inf if e is None else e for e in numbers["epsilon"]], np.float64)
+        return cls(Subspace.of_numbers(numbers), body=bool(numbers["body"]), epsilon=epsilon)
 
     @torch.no_grad()
     def plausible(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

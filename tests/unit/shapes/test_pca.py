@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_semimultipose.losses.multiview import fit_multiview_pca, why_no_multiview_pca
-from napari_semimultipose.losses.pca import PosePCA, fit_pose_pca, why_no_pose_pca
-from napari_semimultipose.losses.subspace import Subspace, fit_gaussian, fit_subspace
+from napari_semimultipose.shapes.multiview import fit_multiview_pca, why_no_multiview_pca
+from napari_semimultipose.shapes.pca import PosePCA, fit_pose_pca, why_no_pose_pca
+from napari_semimultipose.shapes.subspace import Subspace, fit_gaussian, fit_subspace
 
 SHAPE = np.array([[0, 0], [12, 1], [25, 0], [38, -2], [20, 14], [20, -14], [52, 3]], float)
 

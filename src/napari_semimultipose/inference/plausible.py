@@ -1,0 +1,116 @@
+"""Which of the peaks of the heat maps belong together: the plausible pose among those that are likely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_semimultipose.models.heatmap import Peaks
+from napari_semimultipose.shapes.multiview import MultiviewPCA
+from napari_semimultipose.shapes.pca import PosePCA
+
+MOST = 4
+"""Peaks of a heat map that are looked at."""
+_LEAST = 0.03  # mass of a peak that may be chosen instead of the highest one
+_UNSEEN = 0.02  # added to masses, so that no peak is impossible
+_CAP = 3.0  # of the squared distance in tolerances: one wrong keypoint must not decide about all
+_SWEEPS = 3
+
+
+class PlausibleChoice:
+    """Chooses one peak for each keypoint, so that all together are likely and like labelled poses.
+
+    Minimises, by coordinate descent from the highest peaks on, the sum over the keypoints of
+    ``-log(mass + 0.02)`` and of ``r / (1 + r / 3)``, where r is the squared distance from the subspace of
+    labelled poses, in tolerances, and likewise from what a point in space gives in several views
+    (`PosePCA`, `MultiviewPCA`). One step chooses anew for one body part, in all views at once.
+
+    Parameters
+    ----------
+    pose : PosePCA, optional
+    views : MultiviewPCA, optional
+        Both in px of the network input; at least one is needed.
+    least_px : float
+        Least tolerance, px: distances that the heat maps do not resolve.
+    """
+
+    def __init__(self, pose: PosePCA | None, views: MultiviewPCA | None, least_px: float) -> None:
+        self.pose, self.views, self.least_px = pose, views, least_px
+
+    @classmethod
+    def of(cls, shapes: Mapping[str, Any], least_px: float) -> PlausibleChoice | None:
+        """Make one from the ``shapes`` of a `ModelInfo`; None where it has none."""
+        pose = PosePCA.of_numbers(shapes["pose"]) if "pose" in shapes else None
+        views = MultiviewPCA.of_numbers(shapes["views"]) if "views" in shapes else None
+        return cls(pose, views, least_px) if pose is not None or views is not None else None
+
+    @torch.no_grad()
+    def __call__(self, peaks: Peaks) -> Tensor:
+        """Return the index [B, K] of the peak of each keypoint."""
+        xy, mass = peaks.xy.cpu().float(), peaks.mass.cpu().float()
+        b, k, _ = mass.shape
+        chosen = torch.zeros((b, k), dtype=torch.long)
+        allowed = mass >= _LEAST
+        allowed[..., 0] = True
+        open_ = allowed.sum(2) > 1
+        rows = torch.nonzero(open_.any(1))[:, 0]
+        if not len(rows):
+            return chosen.to(peaks.mass.device)
+        xy, mass, allowed, open_ = xy[rows], mass[rows], allowed[rows], open_[rows]
+        likely = torch.where(allowed, -torch.log(mass + _UNSEEN), torch.inf)
+        now = chosen[rows]
+        for _ in range(_SWEEPS):
+            before = now.clone()
+            for part in self._parts(k):
+                undecided = torch.nonzero(open_[:, part].any(1))[:, 0]
+                if len(undecided):
+                    here = now[undecided]
+                    now[undecided] = self._best(xy[undecided], likely[undecided], here, part)
+            if torch.equal(now, before):
+                break
+        chosen[rows] = now
+        return chosen.to(peaks.mass.device)
+
+    def _parts(self, n_keypoints: int) -> list[list[int]]:
+        """Keypoints that are chosen together."""
+        parts = [] if self.views is None else self.views.views.T.tolist()
+        known = {k for part in parts for k in part}
+        return [*parts, *([k] for k in range(n_keypoints) if k not in known)]
+
+    def _best(self, xy: Tensor, likely: Tensor, now: Tensor, part: list[int]) -> Tensor:
+        """Return the choice [B, K] with the best combination for the keypoints of a body part."""
+        b, k, m = likely.shape
+        options = torch.tensor(list(product(range(m), repeat=len(part))))
+        tried = now[:, None].repeat(1, len(options), 1)
+        tried[:, :, part] = options
+        cost = torch.gather(likely, 2, tried.transpose(1, 2)).sum(1)  # [B, options]
+        image, option = torch.nonzero(torch.isfinite(cost)).T
+        flat = tried[image, option]
+        keypoint = torch.arange(k)
+        poses = xy[image[:, None], keypoint, flat]
+        cost[image, option] += self._implausible(poses)
+        return tried[torch.arange(b), cost.argmin(1)]
+
+    def _implausible(self, xy: Tensor) -> Tensor:
+        """Cost [M] of poses [M, K, 2]."""
+        total = xy.new_zeros(len(xy))
+        one = torch.ones(xy.shape[:2])
+        if self.views is not None:
+            error, _ = self.views.errors(xy, one)
+            total += _capped(error / self.views.epsilon.clamp(min=self.least_px)[:, None]).sum(
+                (1, 2)
+            )
+        if self.pose is not None:
+            error, size = self.pose.errors(xy, one)
+            limit = (self.pose.epsilon * size[:, None]).clamp(min=self.least_px)
+            total += _capped(error / limit).sum(1)
+        return total
+
+
+def _capped(tolerances: Tensor) -> Tensor:
+    squared = tolerances.square()
+    return squared / (1 + squared / _CAP)
