@@ -19,6 +19,7 @@ FLOORS = {
     "config": 1,
     "errors": 0,
     "sides": 1.5,
+    "shapes": 2,
     "matching": 1.5,  # layers compare poses
     "io": 2,
     "models": 2.5,  # checkpoints are written through io.atomic
@@ -58,6 +59,7 @@ FORBIDDEN = {
     "models": SCREEN,
     "data": SCREEN,
     "losses": SCREEN,
+    "shapes": SCREEN,
     "tracking": ("torch", *SCREEN),
     "evaluation": ("torch", *SCREEN),
     "inference": SCREEN,

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from napari_semimultipose.config import Config, VideoConfig
+from napari_semimultipose.inference.pictures import PicturePredictor
 from napari_semimultipose.inference.predict import Predictor
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.models.checkpoint import describe_model, load_model
-from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.training.events import Done, Event, Failed, Notice, Step
 from napari_semimultipose.training.kind import with_kind
@@ -104,6 +105,38 @@ def test_it_learns_where_the_keypoints_are(tmp_path: Path) -> None:
     ]
     error = np.linalg.norm(np.stack(found) - poses.xy[20:, 0], axis=-1)
     assert np.median(error) < 2
+
+
+def test_a_model_knows_the_poses_it_learnt_and_prefers_peaks_that_are_like_them(
+    tmp_path: Path,
+) -> None:
+    assert isinstance(run(tmp_path / "m", labelled=20)[-1], Done)
+    network, info = load_model(tmp_path / "m")
+    assert isinstance(network, HeatmapTracker)
+    assert set(info.shapes) == {"pose"}  # the keypoints are not those of several views
+    poses, _ = animal()
+    cells = (poses.xy[3, 0] + 0.5) / network.stride - 0.5  # frames are not scaled: 64 px long
+    y, x = np.mgrid[:16, :16]
+    maps = np.stack([np.exp(-((x - a) ** 2 + (y - b) ** 2) / 2) for a, b in cells])
+    maps[2] = 0.45 * maps[2] + 0.55 * np.exp(-((x - 1) ** 2 + (y - 14) ** 2) / 2)
+    output = HeatmapOutput(torch.from_numpy(maps[None] + 1e-9).log().float(), network.stride)
+    far = {}
+    for plausible in (True, False):
+        config = info.config.predict.model_copy(
+            update={"plausible": plausible, "score_threshold": 0.0, "device": "cpu"}
+        )
+        predictor = PicturePredictor(network, info, config)
+        loaded = predictor.load([np.zeros((48, 64, 1), np.uint8)])
+        (found,) = predictor.animals(output, loaded)
+        far[plausible] = np.linalg.norm(found.xy[0] - poses.xy[3, 0], axis=-1)
+    assert far[True].max() < 1
+    assert far[False][2] > 15
+
+
+def test_few_labels_make_no_shape(tmp_path: Path) -> None:
+    assert isinstance(run(tmp_path / "m", labelled=6)[-1], Done)
+    _, info = load_model(tmp_path / "m")
+    assert info.shapes == {}
 
 
 def test_which_network_is_used_follows_from_the_labels() -> None:
