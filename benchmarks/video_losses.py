@@ -2,7 +2,7 @@
 
     python benchmarks/video_losses.py --data ../shared/data --out RESULTS \
         [--tasks mirror20 mirror75 openfield10 flies25] [--arms supervised temporal pca multiview all] \
-        [--seeds 0 1 2] [--minutes 4 [--processor] | --iterations 1500] [--validation] [--set NAME=VALUE ...]
+        [--seeds 0 1 2] [--minutes 4 | --iterations 400] [--validation] [--set NAME=VALUE ...]
 
 Mouse in a mirror (`mouse-mirror`): 72 images train, of which `mirror20` labels 20 and `mirror75` all, 18
 test; the video of the folder is unlabelled. Mouse from above (`mouse-openfield`): 10 of the first 87
@@ -15,8 +15,10 @@ trained with. These three are of a stretch of the video, without the keypoints o
 stretch does not show. Runs whose scores are in RESULTS are skipped, so an
 interrupted table goes on where it stopped. Writes ``video_losses.json`` and ``.md``.
 
-With ``--processor`` the minutes are those of all processor threads of a run, so that other work on the machine
-slows the table down and changes nothing else; give each program one core (``OMP_NUM_THREADS=1 taskset -c 0``).
+With ``--iterations`` the arms with clips take as many steps as fit into the same processor time: a step of the heat-map
+network with a clip of eight frames takes 2.0 times that without one, one of DirectPose 1.2 times, and every other
+step has a clip once these losses act. So the table does not depend on what else the machine does; give each program one
+core (``OMP_NUM_THREADS=1 taskset -c 0``, ``--set train.threads=1``).
 With ``--validation`` the mice are tested on the labelled images that may train but do not, for choices.
 
 The arm ``context`` needs labels of a video, as the flies have; the images of the mice are not those of
@@ -37,7 +39,6 @@ import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,7 @@ from napari_semimultipose.models.ensemble import member_folder, member_folders
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.shapes.multiview import fit_multiview_pca
 from napari_semimultipose.shapes.pca import fit_pose_pca
-from napari_semimultipose.training import run
 from napari_semimultipose.training.events import Done, Failed, Notice
-from napari_semimultipose.training.schedule import Progress
 from napari_semimultipose.training.subspaces import view_indices
 
 ARMS: dict[str, dict[str, object]] = {
@@ -191,10 +190,15 @@ def flies(data: Path, count: int, seed: int) -> Task:
 TASKS = {"mirror": mirror, "openfield": openfield, "flies": flies}
 
 
-def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, object]) -> None:
+def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, float]) -> None:
     """Train a model into a folder; what was begun there is removed."""
     shutil.rmtree(folder, ignore_errors=True)
     settings = {"train.seed": seed, **length, **task.settings, **ARMS[arm]}
+    if length["train.iterations"] and "video.losses" in settings:
+        every = Config().video
+        more = 0.2 if task.several else 1.0
+        cost = 1 + more * (1 - every.start) / every.every
+        settings["train.iterations"] = round(length["train.iterations"] / cost)
     told(api.train(task.labels, folder, config=Config().with_settings(settings), **task.sources))
 
 
@@ -280,7 +284,7 @@ def first(poses: Poses) -> np.ndarray:
     return xy
 
 
-def ensemble(task: Task, given: Path, name: str, seed: int, length: dict[str, object]) -> Path:
+def ensemble(task: Task, given: Path, name: str, seed: int, length: dict[str, float]) -> Path:
     """Train the members that are missing and return the folder; the first is the model of ``supervised``."""
     folder = given / f"{name}-ensemble-{seed}"
     first_member, trained = member_folder(folder, 0), given / f"{name}-supervised-{seed}"
@@ -342,15 +346,12 @@ def main() -> None:
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, default=4)
-    parser.add_argument("--processor", action="store_true")
     parser.add_argument("--iterations", type=int, default=0)
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args()
     results = Results(given.out, "video_losses")
-    if given.processor:
-        run.Progress = partial(Progress, clock=time.process_time)  # type: ignore[misc, assignment]
-    length: dict[str, object] = {"train.minutes": given.minutes, "train.iterations": 0}
+    length: dict[str, float] = {"train.minutes": given.minutes, "train.iterations": 0}
     if given.iterations:
         length = {"train.minutes": 0, "train.iterations": given.iterations}
     for text in given.settings:

@@ -24,6 +24,7 @@ from napari_semimultipose.shapes.subspace import (
     tolerances,
 )
 
+_LEAST_POSES = 8
 _ROBUST_STEPS = 8
 _ALIGNMENTS = 5
 
@@ -200,7 +201,7 @@ def fit_pose_pca(poses: Array, *, body: bool, epsilon: float = 0.0, seed: int = 
     Parameters
     ----------
     poses : array [N, K, 2]
-        Labelled poses in px; NaN: missing. At least ten.
+        Labelled poses in px; NaN: missing. At least eight.
     body : bool
         Compare in the body's own frame.
     epsilon : float
@@ -236,7 +237,7 @@ def fit_pose_pca(poses: Array, *, body: bool, epsilon: float = 0.0, seed: int = 
 def why_no_pose_pca(poses: Array) -> str:
     """Say what labelled poses [N, K, 2] lack for pose PCA; empty when nothing."""
     n, k = poses.shape[:2]
-    need = max(10, k)
+    need = max(_LEAST_POSES, k)
     if k < 3:
         return f"pose PCA needs at least three keypoints, there are {k}"
     if n < need:
