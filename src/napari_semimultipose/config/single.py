@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from napari_semimultipose.config.base import Settings
+from napari_semimultipose.config.base import Fraction, Settings
 
 
 class HeatmapConfig(Settings):
@@ -58,6 +58,15 @@ class HeatmapConfig(Settings):
     shift: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.06, description="Largest random shift, as a share of the side"
     )
-    batch: Annotated[int, Field(ge=1)] = Field(
-        8, title="Labelled batch", description="Labelled frames a step"
+    batch: Annotated[int, Field(ge=1)] = Field(8, title="Batch", description="Frames a step")
+    teach: Annotated[float, Field(ge=0)] = Field(
+        1.0,
+        title="Other frames",
+        description="Weight of plausible poses that the network finds on frames without labels and learns from, half "
+        "of each batch ('semimultipose'; from `loss.beta_start` on); 0: labels alone",
+    )
+    teach_mass: Fraction = Field(
+        0.3,
+        title="Sure keypoint",
+        description="Such a keypoint counts where its peak has at least this share of the heat map",
     )

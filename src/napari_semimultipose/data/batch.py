@@ -85,7 +85,8 @@ class BatchSize:
         """Return what the settings ask for."""
         clip = config.video.clip_frames if config.video.losses else 0
         if config.model.kind == "heatmap":
-            return cls(config.heatmap.batch, 0, clip)
+            taught = config.heatmap.batch // 2
+            return cls(config.heatmap.batch - taught, taught, clip)
         return cls(config.data.batch_labeled, config.data.batch_unlabeled, clip)
 
     def halved(self) -> BatchSize | None:

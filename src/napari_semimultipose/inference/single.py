@@ -42,7 +42,7 @@ def one_animal(
     if choice is None:
         positions = decode_surer(output, sigma)
     else:
-        positions = _chosen(_all_peaks(output, sigma), choice)
+        positions = plausible_positions(output, sigma, choice)
     confidence = network.confidence(positions.mass)
     half = confidence.topk(-(-confidence.shape[1] // 2), dim=1).values.mean(1)
     xy = (positions.xy.double().cpu().numpy() + 0.5) / np.array(ratio) - 0.5
@@ -65,7 +65,11 @@ def _all_peaks(output: HeatmapOutput, sigma_cells: float) -> Peaks:
     return Peaks(torch.gather(xy, 2, order[..., None].expand_as(xy)), mass)
 
 
-def _chosen(found: Peaks, choice: PlausibleChoice) -> Positions:
+def plausible_positions(
+    output: HeatmapOutput, sigma_cells: float, choice: PlausibleChoice
+) -> Positions:
+    """Positions that belong together; see `PlausibleChoice`."""
+    found = _all_peaks(output, sigma_cells)
     index = choice(found)[..., None]
     xy = torch.gather(found.xy, 2, index[..., None].expand(-1, -1, 1, 2))
     return Positions(xy[:, :, 0], torch.gather(found.mass, 2, index)[..., 0])

@@ -11,6 +11,7 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.data.batch import Batch
 from napari_semimultipose.data.clips import Clip
 from napari_semimultipose.losses.heatmaps import gaussian_maps, heatmap_loss
+from napari_semimultipose.losses.objective import fusion_weights
 from napari_semimultipose.models.context import clip_windows, view_windows
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.models.heatmap import HeatmapOutput, decode
@@ -28,6 +29,8 @@ class HeatmapObjective:
         Losses on clips.
     readouts : sequence of Module
         Last layers of the network, whose gradients weigh the losses against each other.
+    teaches : bool
+        Whether plausible poses on unlabelled frames can be found.
     """
 
     needs_plain = False
@@ -37,14 +40,23 @@ class HeatmapObjective:
         config: Config,
         video: VideoLosses | None = None,
         readouts: Sequence[nn.Module] = (),
+        *,
+        teaches: bool = False,
     ) -> None:
         self.config = config
         self.video = video
+        self.teaches = teaches
         self.parameters = [p for module in readouts for p in module.parameters()]
 
     def needs_unlabeled(self, progress: float) -> bool:
         """Whether unlabelled views act at this share of training."""
-        return False
+        return self._taught_weight(progress) > 0
+
+    def _taught_weight(self, progress: float) -> float:
+        if not self.teaches:
+            return 0.0
+        _, beta = fusion_weights(self.config.loss, self.config.train.method, progress)
+        return beta * self.config.heatmap.teach
 
     def __call__(
         self,
@@ -56,7 +68,10 @@ class HeatmapObjective:
         """Run the network on the batch and return its losses at a share 0..1 of training."""
         clip = batch.clip if self.video is not None else None
         n = batch.n_labeled
-        images = batch.images[:n] if clip is None else torch.cat([batch.images[:n], clip.images])
+        taught = len(batch.pseudo)
+        images = batch.images[: n + taught]
+        if clip is not None:
+            images = torch.cat([images, clip.images])
         output: HeatmapOutput = network(images, *self._surroundings(batch, len(images), clip))
         loss = self._supervised(output.part(0, n), batch)
         raw = {"heatmap": loss.detach()}
@@ -66,12 +81,17 @@ class HeatmapObjective:
             loss = loss + second
         total = loss
         if clip is not None and self.video is not None:
-            heads = [output, *([output.context] if output.context is not None else ())]
-            poses = [self._follow(head.part(n, len(images)), clip) for head in heads]
+            poses = [self._follow(output.part(n + taught, len(images)), clip)]
+            if output.context is not None:  # the second head does not look at pseudo labels
+                poses.append(self._follow(output.context.part(n, len(images) - taught), clip))
             terms, active = self.video.mean_terms(poses)
             total = self.video.add(loss, terms, active, self.parameters, progress)
             raw |= {name: term.detach() for name, term in terms.items()}
             raw |= {f"{name}_active": share for name, share in active.items()}
+        if taught:
+            learnt = self._learn(output.part(n, n + taught), batch)
+            raw["teacher"] = learnt.detach()
+            total = total + self._taught_weight(progress) * learnt
         return StepLoss(total, raw)
 
     @staticmethod
@@ -85,7 +105,7 @@ class HeatmapObjective:
         windows = view_windows(n, n_images, device)
         if clip is not None:
             frames = clip_windows(clip.length, device, parts=clip.n_cameras)
-            windows = torch.cat([windows, n + frames])
+            windows = torch.cat([windows, n + len(batch.pseudo) + frames])
         return windows, batch.around.flatten(0, 1)
 
     def _follow(self, output: HeatmapOutput, clip: Clip) -> ClipPoses:
@@ -102,6 +122,15 @@ class HeatmapObjective:
             image % clip.length,
             clip.camera_of(image),
         )
+
+    def _learn(self, output: HeatmapOutput, batch: Batch) -> Tensor:
+        """Loss against the plausible poses; what is not known of them teaches nothing."""
+        xy = torch.cat([one.keypoints for one in batch.pseudo])
+        visible = torch.cat([one.visible for one in batch.pseudo])
+        config = self.config.heatmap
+        size = (output.logits.shape[2], output.logits.shape[3])
+        target = gaussian_maps(xy, visible, size, output.stride, config.sigma_cells)
+        return heatmap_loss(output.logits, target, visible, config.loss)
 
     def _supervised(self, output: HeatmapOutput, batch: Batch) -> Tensor:
         config = self.config.heatmap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,9 +18,12 @@ from napari_semimultipose.inference.decode import (
     suppress,
 )
 from napari_semimultipose.inference.pairs import PairParting
+from napari_semimultipose.inference.plausible import PlausibleChoice
+from napari_semimultipose.inference.single import plausible_positions
 from napari_semimultipose.losses.objective import Labels
 from napari_semimultipose.losses.targets import boxes_of
 from napari_semimultipose.models.directpose import Output
+from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
 
 _MIN_PEAK = 0.3
 
@@ -79,6 +83,30 @@ def pseudo_poses(
         agree[sure].cpu().numpy(),
         doubtful.double().cpu().numpy().reshape(-1, 4),
     )
+
+
+def pseudo_pose(
+    network: HeatmapTracker,
+    teacher: HeatmapOutput,
+    size: tuple[int, int],
+    choice: PlausibleChoice,
+) -> PseudoPoses:
+    """Turn a heat-map tracker's prediction on a whole frame into its pseudo labels: the plausible pose.
+
+    Parameters
+    ----------
+    teacher : HeatmapOutput
+        Of one frame (B = 1).
+    size : (int, int)
+        Width and height of the frame without padding, px.
+    choice : PlausibleChoice
+    """
+    config = network.config.heatmap
+    positions = plausible_positions(teacher, config.sigma_cells, choice)
+    xy, known = positions.xy, positions.mass >= config.teach_mass
+    known &= ((xy >= 0) & (xy <= xy.new_tensor(size) - 1)).all(-1)
+    sure = known.sum(1) >= max(1, known.shape[1] // 2)
+    return PseudoPoses(xy[sure].double().cpu().numpy(), known[sure].cpu().numpy(), np.zeros((0, 4)))
 
 
 def pseudo_labels(

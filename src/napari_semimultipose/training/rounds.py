@@ -20,6 +20,8 @@ def labels_whole_frames(config: Config) -> bool:
 
     Only where frames have one scale (``data.animal_px``).
     """
+    if config.model.kind == "heatmap":
+        return config.train.method == "semimultipose" and config.heatmap.teach > 0
     return (
         config.train.method == "semimultipose"
         and config.loss.teacher
@@ -45,6 +47,7 @@ class PseudoRounds:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._single = config.model.kind == "heatmap"
         self.done = 0
         self.poses: Mapping[Hashable, PseudoPoses] = {}
 
@@ -67,12 +70,15 @@ class PseudoRounds:
         """
         data, turns = self._config.data, self._config.loss.teacher_turns
         views = (data.batch_labeled + data.batch_unlabeled) * data.crop_px**2
+        if self._single:
+            turns, views = 1, self._config.heatmap.batch * self._config.heatmap.side_px**2
         return max(1, int(_SHARE * steps * 3 * views / (turns * max(pixels, 1))))
 
     def frames(self, unlabeled: Sequence[FrameRef], most: int) -> list[FrameRef]:
         """At most so many frames for the next round: others each time, as long as there are some."""
         order = np.random.default_rng([self._config.train.seed, 5]).permutation(len(unlabeled))
-        count = min(self._config.loss.pseudo_frames, most, len(order))
+        limit = most if self._single else min(self._config.loss.pseudo_frames, most)
+        count = min(limit, len(order))
         first = self.done * count
         return [unlabeled[order[(first + i) % len(order)]] for i in range(count)]
 

@@ -23,6 +23,7 @@ from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.data.split import TrainingData, with_frame_sizes
 from napari_semimultipose.errors import ModelError, TrainingError
 from napari_semimultipose.inference.pairs import PairParting
+from napari_semimultipose.inference.plausible import PlausibleChoice
 from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.io.labels import write_poses
 from napari_semimultipose.models.build import Network, NetworkOutput, build_network
@@ -38,7 +39,7 @@ from napari_semimultipose.models.checkpoint import (
 )
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
 from napari_semimultipose.models.directpose import DirectPose, Output
-from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
 from napari_semimultipose.models.turns import averaged_over_turns
 from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.sides import fit_pairs
@@ -46,7 +47,7 @@ from napari_semimultipose.training.clip_animals import ClipObjective
 from napari_semimultipose.training.events import Notice, Step, Validation
 from napari_semimultipose.training.heatmap_step import HeatmapObjective
 from napari_semimultipose.training.optimizers import build_optimizers, set_learning_rate
-from napari_semimultipose.training.pseudo import pseudo_poses
+from napari_semimultipose.training.pseudo import pseudo_pose, pseudo_poses
 from napari_semimultipose.training.rounds import PseudoRounds
 from napari_semimultipose.training.schedule import (
     AveragedNetwork,
@@ -171,9 +172,13 @@ class Run:
         self._part = part
         self.video, self._notes = prepare_video_losses(config, data, self.device)
         self._shapes: dict[str, Any] = {}
+        self._choice: PlausibleChoice | None = None
         if isinstance(network, HeatmapTracker):
             self._shapes = labelled_shapes(config, data)
-            self.objective = HeatmapObjective(config, self.video, network.readouts)
+            self._choice = PlausibleChoice.of(self._shapes, network.stride / 2)
+            self.objective = HeatmapObjective(
+                config, self.video, network.readouts, teaches=self._choice is not None
+            )
         else:
             objective = Objective(
                 config,
@@ -286,7 +291,6 @@ class Run:
             If a frame cannot be read.
         """
         network = self._final().eval()
-        assert isinstance(network, DirectPose)
         loss = self.config.loss
         found: dict[Hashable, PseudoPoses] = {}
         steps = self.progress.iteration / max(self.progress.share, 1e-3)
@@ -296,10 +300,15 @@ class Run:
             height, width = image.shape[1:]
             padded = F.pad(image[None], (0, -width % _PAD, 0, -height % _PAD))
             x = padded.to(self.device).float().div_(255)
+            x = x.contiguous(memory_format=torch.channels_last)
+            if isinstance(network, HeatmapTracker):
+                assert self._choice is not None
+                with self.fabric.autocast():
+                    heat: HeatmapOutput = network(x.expand(-1, 3, -1, -1))
+                found[ref.key] = pseudo_pose(network, heat, (width, height), self._choice)
+                continue
             with self.fabric.autocast():
-                said = averaged_over_turns(
-                    network, x.contiguous(memory_format=torch.channels_last), loss.teacher_turns
-                )
+                said = averaged_over_turns(network, x, loss.teacher_turns)
             found[ref.key] = pseudo_poses(said, (width, height), loss, self._part)
         self.pseudo.take(found)
         animals = sum(len(poses.xy) for poses in found.values())
