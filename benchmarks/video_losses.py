@@ -24,7 +24,8 @@ With ``--validation`` the mice are tested on the labelled images that may train 
 The arm ``context`` needs labels of a video, as the flies have; the images of the mice are not those of
 frames in a row, so that training leaves context out and says so.
 
-The arms with ``highest peaks`` predict with the model of another arm, but do not choose the plausible ones among the
+The arm ``taught`` also learns from plausible poses that it finds on the frames of the video; all others use the frames
+of the video in their losses alone. The arms with ``highest peaks`` predict with the model of another arm, but do not choose the plausible ones among the
 peaks of the heat maps. With ``--again`` everything is predicted anew with the models that RESULTS holds.
 
 The arms ``ensemble`` and ``ensemble+smoother`` train five models of the same labels, each as long as those of
@@ -65,6 +66,7 @@ ARMS: dict[str, dict[str, object]] = {
     "multiview": {"video.losses": ["multiview"]},
     "all": {"video.losses": ["temporal", "pca", "multiview"]},
     "temporal+pca": {"video.losses": ["temporal", "pca"]},
+    "taught": {"heatmap.teach": 1.0},
     "context": {"model.context": True},
     "context+temporal+pca": {"model.context": True, "video.losses": ["temporal", "pca"]},
 }
@@ -72,6 +74,7 @@ COMBINED = ("ensemble", "ensemble+smoother")
 PREDICTED: dict[str, tuple[str, dict[str, object]]] = {
     "highest peaks": ("supervised", {"predict.plausible": False}),
     "all, highest peaks": ("all", {"predict.plausible": False}),
+    "taught, highest peaks": ("taught", {"predict.plausible": False}),
 }
 MEMBERS = 5
 OBSTACLE = ("obs_top", "obsHigh_bot", "obsLow_bot")
@@ -193,7 +196,13 @@ TASKS = {"mirror": mirror, "openfield": openfield, "flies": flies}
 def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, float]) -> None:
     """Train a model into a folder; what was begun there is removed."""
     shutil.rmtree(folder, ignore_errors=True)
-    settings = {"train.seed": seed, **length, **task.settings, **ARMS[arm]}
+    settings = {
+        "train.seed": seed,
+        "heatmap.teach": 0.0,
+        **length,
+        **task.settings,
+        **ARMS[arm],
+    }
     if length["train.iterations"] and "video.losses" in settings:
         every = Config().video
         more = 0.2 if task.several else 1.0
@@ -279,7 +288,7 @@ def scores(task: Task, stills: Poses, clip: Poses) -> dict[str, float]:
 def first(poses: Poses) -> np.ndarray:
     """Positions [F, K, 2] of the one animal of each frame."""
     slot = poses.present.argmax(1)
-    xy = poses.xy[np.arange(len(poses)), slot].copy()
+    xy: np.ndarray = poses.xy[np.arange(len(poses)), slot].copy()
     xy[~poses.present.any(1)] = np.nan
     return xy
 
@@ -290,7 +299,7 @@ def ensemble(task: Task, given: Path, name: str, seed: int, length: dict[str, fl
     first_member, trained = member_folder(folder, 0), given / f"{name}-supervised-{seed}"
     if not first_member.exists() and trained.exists():
         shutil.copytree(trained, first_member)
-    settings = {"train.seed": seed, **length, **task.settings}
+    settings = {"train.seed": seed, "heatmap.teach": 0.0, **length, **task.settings}
     events = api.train_ensemble(
         task.labels,
         folder,

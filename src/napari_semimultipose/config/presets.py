@@ -103,6 +103,7 @@ _LIGHTNING_POSE: dict[str, dict[str, Any]] = {
         "posture": "fixed",
         "rotate_deg": 25,
         "batch": 16,
+        "teach": 0,
     },
     "predict": {"plausible": False},
     "train": {

@@ -166,11 +166,13 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
             clip = size.clip if run.video is not None and run.video.needs_clip(share) else 0
             wants = bool(data.unlabeled) and run.objective.needs_unlabeled(share)
             if wants and run.pseudo.due(share):
-                yield run.label_frames(data.unlabeled, maker.scaled)
+                yield run.label_frames(data.unlabeled, maker.scaled, should_stop)
                 maker.pseudo = run.pseudo.poses
                 if batches is not None:
                     batches.close()
                     batches = None
+            if single and not maker.pseudo:
+                wants = False  # nothing was found that could teach
             if wants:
                 wanted = BatchSize(size.labeled, size.unlabeled, clip)
             else:  # labelled views take the places of unlabelled ones until those are used

@@ -13,6 +13,7 @@ from napari_semimultipose.data.frames import FrameRef
 from napari_semimultipose.data.pseudo import PseudoPoses
 
 _SHARE = 0.05
+_MOST_SINGLE = 500  # frames with one animal, which cost little
 
 
 def labels_whole_frames(config: Config) -> bool:
@@ -77,7 +78,8 @@ class PseudoRounds:
     def frames(self, unlabeled: Sequence[FrameRef], most: int) -> list[FrameRef]:
         """At most so many frames for the next round: others each time, as long as there are some."""
         order = np.random.default_rng([self._config.train.seed, 5]).permutation(len(unlabeled))
-        limit = most if self._single else min(self._config.loss.pseudo_frames, most)
+        wanted = _MOST_SINGLE if self._single else self._config.loss.pseudo_frames
+        limit = min(wanted, most)
         count = min(limit, len(order))
         first = self.done * count
         return [unlabeled[order[(first + i) % len(order)]] for i in range(count)]

@@ -282,8 +282,15 @@ class Run:
         self.progress.iteration += 1
 
     @torch.no_grad()
-    def label_frames(self, unlabeled: Sequence[FrameRef], scaled: ScaledFrames) -> Notice:
+    def label_frames(
+        self,
+        unlabeled: Sequence[FrameRef],
+        scaled: ScaledFrames,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Notice:
         """Let the averaged network label whole frames; a round of `PseudoRounds`.
+
+        When it should stop, what was found so far counts as the round.
 
         Raises
         ------
@@ -296,6 +303,8 @@ class Run:
         steps = self.progress.iteration / max(self.progress.share, 1e-3)
         pixels = scaled(unlabeled[0])[0].numel()
         for ref in self.pseudo.frames(unlabeled, self.pseudo.affordable(steps, pixels)):
+            if should_stop():
+                break
             image = scaled(ref)
             height, width = image.shape[1:]
             padded = F.pad(image[None], (0, -width % _PAD, 0, -height % _PAD))
