@@ -28,14 +28,14 @@ def test_rules_become_settings(qtbot):
     assert form.rules.title() == "Video rules: 2 of 3"
 
 
-def test_one_animal_has_no_choice_of_method(qtbot):
+def test_one_animal_may_learn_from_labels_alone_too(qtbot):
     form = TrainingSettings()
     qtbot.addWidget(form)
     form.kind.set_value("heatmap")
-    assert not form.method.isEnabled()
-    assert form.config().model.kind == "heatmap"
-    form.kind.set_value("directpose")
     assert form.method.isEnabled()
+    form.method.set_value("directpose")
+    config = form.config()
+    assert (config.model.kind, config.train.method) == ("heatmap", "directpose")
 
 
 def test_a_preset_sets_the_network_and_the_rules(qtbot):

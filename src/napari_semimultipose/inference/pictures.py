@@ -79,7 +79,8 @@ class PicturePredictor:
             self._network = self._network.to(memory_format=torch.channels_last)
         self._choice: PlausibleChoice | None = None
         if config.plausible and isinstance(network, HeatmapTracker):
-            self._choice = PlausibleChoice.of(info.shapes, network.stride / 2)
+            choice = PlausibleChoice.of(info.shapes, network.stride / 2)
+            self._choice = None if choice is None else choice.to(self.device)
 
     @classmethod
     def from_folder(cls, path: str | Path, config: PredictConfig) -> Self:

@@ -19,6 +19,7 @@ _LEAST = 0.03  # mass of a peak that may be chosen instead of the highest one
 _UNSEEN = 0.02  # added to masses, so that no peak is impossible
 _CAP = 3.0  # of the squared distance in tolerances: one wrong keypoint must not decide about all
 _SWEEPS = 3
+_TOGETHER = 3  # views whose peaks are combined: 4 to the power of their number
 
 
 class PlausibleChoice:
@@ -41,6 +42,14 @@ class PlausibleChoice:
     def __init__(self, pose: PosePCA | None, views: MultiviewPCA | None, least_px: float) -> None:
         self.pose, self.views, self.least_px = pose, views, least_px
 
+    def to(self, device: torch.device) -> PlausibleChoice:
+        """Move to a device, in place."""
+        if self.pose is not None:
+            self.pose.to(device)
+        if self.views is not None:
+            self.views.to(device)
+        return self
+
     @classmethod
     def of(cls, shapes: Mapping[str, Any], least_px: float) -> PlausibleChoice | None:
         """Make one from the ``shapes`` of a `ModelInfo`; None where it has none."""
@@ -51,15 +60,15 @@ class PlausibleChoice:
     @torch.no_grad()
     def __call__(self, peaks: Peaks) -> Tensor:
         """Return the index [B, K] of the peak of each keypoint."""
-        xy, mass = peaks.xy.cpu().float(), peaks.mass.cpu().float()
+        xy, mass = peaks.xy, peaks.mass
         b, k, _ = mass.shape
-        chosen = torch.zeros((b, k), dtype=torch.long)
+        chosen = torch.zeros((b, k), dtype=torch.long, device=mass.device)
         allowed = mass >= _LEAST
         allowed[..., 0] = True
         open_ = allowed.sum(2) > 1
         rows = torch.nonzero(open_.any(1))[:, 0]
         if not len(rows):
-            return chosen.to(peaks.mass.device)
+            return chosen
         xy, mass, allowed, open_ = xy[rows], mass[rows], allowed[rows], open_[rows]
         likely = torch.where(allowed, -torch.log(mass + _UNSEEN), torch.inf)
         now = chosen[rows]
@@ -73,32 +82,34 @@ class PlausibleChoice:
             if torch.equal(now, before):
                 break
         chosen[rows] = now
-        return chosen.to(peaks.mass.device)
+        return chosen
 
     def _parts(self, n_keypoints: int) -> list[list[int]]:
-        """Keypoints that are chosen together."""
-        parts = [] if self.views is None else self.views.views.T.tolist()
+        """Keypoints that are chosen together: a body part in all views, unless these are many."""
+        parts: list[list[int]] = []
+        if self.views is not None and len(self.views.views) <= _TOGETHER:
+            parts = self.views.views.T.tolist()
         known = {k for part in parts for k in part}
         return [*parts, *([k] for k in range(n_keypoints) if k not in known)]
 
     def _best(self, xy: Tensor, likely: Tensor, now: Tensor, part: list[int]) -> Tensor:
         """Return the choice [B, K] with the best combination for the keypoints of a body part."""
         b, k, m = likely.shape
-        options = torch.tensor(list(product(range(m), repeat=len(part))))
+        options = torch.tensor(list(product(range(m), repeat=len(part))), device=now.device)
         tried = now[:, None].repeat(1, len(options), 1)
         tried[:, :, part] = options
         cost = torch.gather(likely, 2, tried.transpose(1, 2)).sum(1)  # [B, options]
         image, option = torch.nonzero(torch.isfinite(cost)).T
         flat = tried[image, option]
-        keypoint = torch.arange(k)
+        keypoint = torch.arange(k, device=now.device)
         poses = xy[image[:, None], keypoint, flat]
         cost[image, option] += self._implausible(poses)
-        return tried[torch.arange(b), cost.argmin(1)]
+        return tried[torch.arange(b, device=now.device), cost.argmin(1)]
 
     def _implausible(self, xy: Tensor) -> Tensor:
         """Cost [M] of poses [M, K, 2]."""
         total = xy.new_zeros(len(xy))
-        one = torch.ones(xy.shape[:2])
+        one = xy.new_ones(xy.shape[:2])
         if self.views is not None:
             error, _ = self.views.errors(xy, one)
             total += _capped(error / self.views.epsilon.clamp(min=self.least_px)[:, None]).sum(

@@ -175,7 +175,8 @@ class Run:
         self._choice: PlausibleChoice | None = None
         if isinstance(network, HeatmapTracker):
             self._shapes = labelled_shapes(config, data)
-            self._choice = PlausibleChoice.of(self._shapes, network.stride / 2)
+            choice = PlausibleChoice.of(self._shapes, network.stride / 2)
+            self._choice = None if choice is None else choice.to(self.device)
             self.objective = HeatmapObjective(
                 config, self.video, network.readouts, teaches=self._choice is not None
             )

@@ -40,7 +40,7 @@ METHOD_NAMES = {
 }
 METHOD_HELP = {
     "semimultipose": "SemiMultiPose: on frames without labels, the two branches of the network "
-    "teach each other",
+    "teach each other; of one animal, plausible poses found there are learnt from",
     "labeled": "The fusion loss between the two branches, on labelled frames only",
     "directpose": "DirectPose: supervised learning only",
 }
@@ -115,7 +115,6 @@ class TrainingSettings(QWidget):
         layout.addWidget(self.rules)
         layout.addWidget(self.advanced)
         self.preset.changed.connect(self._on_preset)
-        self.kind.changed.connect(self._on_kind)
         self.unit.changed.connect(lambda: self.length.set_value(USUAL_LENGTH[self.unit.value()]))
         self._on_preset()
 
@@ -155,11 +154,6 @@ class TrainingSettings(QWidget):
         self.kind.set_value(config.model.kind)
         self.context.set_value(config.model.context)
         self.method.set_value(config.train.method)
-        self._on_kind()
         by_steps = config.train.iterations > 0
         self.unit.set_value(STEPS if by_steps else MINUTES)
         self.length.set_value(config.train.iterations if by_steps else config.train.minutes)
-
-    def _on_kind(self) -> None:
-        # The methods are those of DirectPose.
-        self.method.setEnabled(self.kind.value() != "heatmap")

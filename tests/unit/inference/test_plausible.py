@@ -81,6 +81,21 @@ def test_a_peak_without_a_rival_stays(views: MultiviewPCA) -> None:
     assert PlausibleChoice(None, views, 2.0)(given).sum() == 0
 
 
+def test_many_views_are_chosen_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    cameras = rng.normal(0, 1, (5, 2, 3))
+
+    def seen(n: int) -> np.ndarray:
+        points = rng.normal(0, 30, (n, 2, 3))
+        return np.einsum("vij,npj->nvpi", cameras, points).reshape(n, 10, 2) + 100
+
+    many = fit_multiview_pca(seen(40), np.arange(10).reshape(5, 2))
+    truth = seen(3)
+    given = found(truth, {(1, 4): (0.0, 0.0, 0.6)})
+    chosen = PlausibleChoice(None, many, 2.0)(given)
+    np.testing.assert_allclose(placed(given, chosen), truth, atol=1e-4)
+
+
 def test_without_labels_there_is_no_choice() -> None:
     assert PlausibleChoice.of({}, 2.0) is None
 
