@@ -108,18 +108,28 @@ class PlausibleChoice:
 
     def _implausible(self, xy: Tensor) -> Tensor:
         """Cost [M] of poses [M, K, 2]."""
-        total = xy.new_zeros(len(xy))
+        return torch.stack([_capped(part).sum(1) for part in self._distances(xy)]).sum(0)
+
+    @torch.no_grad()
+    def distance(self, xy: Tensor) -> Tensor:
+        """Distances [M, K] of poses [M, K, 2] from what is plausible, in tolerances: the largest of each keypoint."""
+        return torch.stack(self._distances(xy)).amax(0)
+
+    def _distances(self, xy: Tensor) -> list[Tensor]:
+        """Distances [M, K] between views and from labelled poses, in tolerances."""
+        out = []
         one = xy.new_ones(xy.shape[:2])
         if self.views is not None:
             error, _ = self.views.errors(xy, one)
-            total += _capped(error / self.views.epsilon.clamp(min=self.least_px)[:, None]).sum(
-                (1, 2)
-            )
+            apart = xy.new_zeros(xy.shape[:2])
+            limits = self.views.epsilon.clamp(min=self.least_px)
+            for view, index in enumerate(self.views.views):
+                apart[:, index] = error[:, view] / limits[view]
+            out.append(apart)
         if self.pose is not None:
             error, size = self.pose.errors(xy, one)
-            limit = (self.pose.epsilon * size[:, None]).clamp(min=self.least_px)
-            total += _capped(error / limit).sum(1)
-        return total
+            out.append(error / (self.pose.epsilon * size[:, None]).clamp(min=self.least_px))
+        return out
 
 
 def _capped(tolerances: Tensor) -> Tensor:

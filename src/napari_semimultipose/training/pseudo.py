@@ -93,6 +93,8 @@ def pseudo_pose(
 ) -> PseudoPoses:
     """Turn a heat-map tracker's prediction on a whole frame into its pseudo labels: the plausible pose.
 
+    Known are the keypoints with a sure peak that are within the tolerances of labelled poses and of the views.
+
     Parameters
     ----------
     teacher : HeatmapOutput
@@ -104,6 +106,7 @@ def pseudo_pose(
     config = network.config.heatmap
     positions = plausible_positions(teacher, config.sigma_cells, choice)
     xy, known = positions.xy, positions.mass >= config.teach_mass
+    known &= choice.distance(xy) <= 1
     known &= ((xy >= 0) & (xy <= xy.new_tensor(size) - 1)).all(-1)
     sure = known.sum(1) >= max(1, known.shape[1] // 2)
     return PseudoPoses(xy[sure].double().cpu().numpy(), known[sure].cpu().numpy(), np.zeros((0, 4)))
