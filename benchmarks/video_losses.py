@@ -77,6 +77,8 @@ PREDICTED: dict[str, tuple[str, dict[str, object]]] = {
     "taught, highest peaks": ("taught", {"predict.plausible": False}),
 }
 MEMBERS = 5
+FINISHED = "finished"
+"""File beside a model: its training was not cut short."""
 OBSTACLE = ("obs_top", "obsHigh_bot", "obsLow_bot")
 COLUMNS = {
     "mean_px": ("mean px", 2),
@@ -209,6 +211,7 @@ def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, float
         cost = 1 + more * (1 - every.start) / every.every
         settings["train.iterations"] = round(length["train.iterations"] / cost)
     told(api.train(task.labels, folder, config=Config().with_settings(settings), **task.sources))
+    (folder / FINISHED).touch()
 
 
 def told(events: Iterable[object]) -> None:
@@ -297,7 +300,7 @@ def ensemble(task: Task, given: Path, name: str, seed: int, length: dict[str, fl
     """Train the members that are missing and return the folder; the first is the model of ``supervised``."""
     folder = given / f"{name}-ensemble-{seed}"
     first_member, trained = member_folder(folder, 0), given / f"{name}-supervised-{seed}"
-    if not first_member.exists() and trained.exists():
+    if not first_member.exists() and (trained / FINISHED).is_file():
         shutil.copytree(trained, first_member)
     settings = {"train.seed": seed, "heatmap.teach": 0.0, **length, **task.settings}
     events = api.train_ensemble(
@@ -385,7 +388,7 @@ def main() -> None:
                     join = smoothed if arm == "ensemble+smoother" else predictions
                     found = scores(made, *join(made, models))
                 else:
-                    if not (folder / "model.safetensors").is_file():
+                    if not (folder / FINISHED).is_file():
                         train(made, folder, trained, seed, length)
                     found = scores(made, *predictions(made, folder, settings))
                     found["steps"] = json.loads((folder / "model.json").read_text())["iteration"]
