@@ -164,7 +164,7 @@ def test_an_unseen_view_is_left_alone() -> None:
 def test_what_is_missing_is_said() -> None:
     rng = np.random.default_rng(9)
     assert why_no_pose_pca(bend(rng, 30)) == ""
-    assert "label 5 more" in why_no_pose_pca(bend(rng, 5))
+    assert "label 3 more" in why_no_pose_pca(bend(rng, 5))
     views = np.arange(10).reshape(2, 5)
     assert why_no_multiview_pca(mirrored(rng, 20), views) == ""
     assert "there are 5" in why_no_multiview_pca(mirrored(rng, 1), views)
