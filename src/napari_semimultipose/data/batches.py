@@ -317,15 +317,20 @@ class BatchMaker:
     ) -> tuple[Tensor, None, Affine, PseudoView]:
         """Return a random view of an unlabelled frame with its pseudo labels."""
         height, width = image.shape[1:]
+        affine = self._view_of_found(found, (height, width), rng)
+        view = recolor(warp(image, affine, self.side), self.augment, rng)
+        labels = pseudo_view(found, affine, self.side, (width, height), self.mirror)
+        return view, None, np.eye(2, 3), labels
+
+    def _view_of_found(
+        self, found: PseudoPoses, size: tuple[int, int], rng: np.random.Generator
+    ) -> Affine:
+        """Random map to a view of a frame of (height, width) `size`, mostly of an animal found there."""
         if len(found.xy) and rng.random() < 0.9:
             center = found.xy[int(rng.integers(len(found.xy)))].mean(0)
         else:
-            center = rng.uniform([0, 0], [width - 1, height - 1])
-        affine = self._view((height, width), center, rng, self._zoom((height, width), rng))
-        side = self.config.crop_px
-        view = recolor(warp(image, affine, side), self.augment, rng)
-        labels = pseudo_view(found, affine, side, (width, height), self.mirror)
-        return view, None, np.eye(2, 3), labels
+            center = rng.uniform([0, 0], [size[1] - 1, size[0] - 1])
+        return self._view(size, center, rng, self._zoom(size, rng))
 
 
 def _call(job: Callable[[np.random.Generator], Any], rng: np.random.Generator) -> Any:

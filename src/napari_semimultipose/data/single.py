@@ -12,9 +12,9 @@ from torch import Tensor
 from napari_semimultipose.config import Config
 from napari_semimultipose.data.batches import BatchMaker
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
-from napari_semimultipose.data.pseudo import PseudoPoses, PseudoView, pseudo_view
+from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.data.split import TrainingData
-from napari_semimultipose.data.views import Affine, affine_about, recolor, warp
+from napari_semimultipose.data.views import Affine, affine_about
 from napari_semimultipose.models.geometry import scale_points, side_scale
 from napari_semimultipose.poses import Poses
 
@@ -101,15 +101,10 @@ class WholeFrameMaker(BatchMaker):
             mirrored=bool(rng.random() < 0.5) and self.mirrors and mirror,
         )
 
-    def _pseudo(
-        self, image: Tensor, found: PseudoPoses, rng: np.random.Generator
-    ) -> tuple[Tensor, None, Affine, PseudoView]:
-        """Return a random view of an unlabelled frame with its pseudo labels."""
-        height, width = image.shape[1:]
-        affine = self._whole_view((height, width), rng)
-        view = recolor(warp(image, affine, self.side), self.augment, rng)
-        labels = pseudo_view(found, affine, self.side, (width, height), self.mirror)
-        return view, None, np.eye(2, 3), labels
+    def _view_of_found(
+        self, found: PseudoPoses, size: tuple[int, int], rng: np.random.Generator
+    ) -> Affine:
+        return self._whole_view(size, rng)
 
     def _labeled(
         self, ref: FrameRef, rng: np.random.Generator

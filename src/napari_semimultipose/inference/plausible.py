@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_semimultipose.errors import ModelError
 from napari_semimultipose.models.heatmap import Peaks
 from napari_semimultipose.shapes.multiview import MultiviewPCA
 from napari_semimultipose.shapes.pca import PosePCA
@@ -52,9 +53,21 @@ class PlausibleChoice:
 
     @classmethod
     def of(cls, shapes: Mapping[str, Any], least_px: float) -> PlausibleChoice | None:
-        """Make one from the ``shapes`` of a `ModelInfo`; None where it has none."""
-        pose = PosePCA.of_numbers(shapes["pose"]) if "pose" in shapes else None
-        views = MultiviewPCA.of_numbers(shapes["views"]) if "views" in shapes else None
+        """Make one from the ``shapes`` of a `ModelInfo`; None where it has none.
+
+        Raises
+        ------
+        ModelError
+            If they are damaged.
+        """
+        try:
+            pose = PosePCA.of_numbers(shapes["pose"]) if "pose" in shapes else None
+            views = MultiviewPCA.of_numbers(shapes["views"]) if "views" in shapes else None
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"the shapes of the labelled poses in the model are damaged ({error}): copy the folder again, train "
+                "anew, or predict with predict.plausible=false"
+            ) from None
         return cls(pose, views, least_px) if pose is not None or views is not None else None
 
     @torch.no_grad()

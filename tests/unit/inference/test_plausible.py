@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_semimultipose.errors import ModelError
 from napari_semimultipose.inference.plausible import PlausibleChoice
 from napari_semimultipose.models.heatmap import HeatmapOutput, Peaks, decode, peaks
 from napari_semimultipose.shapes.multiview import MultiviewPCA, fit_multiview_pca
@@ -98,6 +99,12 @@ def test_many_views_are_chosen_one_by_one() -> None:
 
 def test_without_labels_there_is_no_choice() -> None:
     assert PlausibleChoice.of({}, 2.0) is None
+
+
+@pytest.mark.parametrize("damaged", [{"pose": {"body": False}}, {"views": 3}])
+def test_damaged_shapes_are_said(damaged: dict[str, object]) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        PlausibleChoice.of(damaged, 2.0)
 
 
 def test_shapes_survive_a_file(views: MultiviewPCA, pose: PosePCA) -> None:
