@@ -6,7 +6,8 @@
 
 Mouse in a mirror (`mouse-mirror`): 72 images train, of which `mirror20` labels 20 and `mirror75` all, 18
 test; the video of the folder is unlabelled. Mouse from above (`mouse-openfield`): 10 of the first 87
-labels, test on the last 29. Two flies (`fly-pair-demo`): 25 labels of frames 0-899, test on every 10th
+labels, test on the last 29. Mouse from above in a video
+(`mouse-4cam`, top camera): 20 labels of frames 0-79, test on frames 90-119, the video is unlabelled. Two flies (`fly-pair-demo`): 25 labels of frames 0-899, test on every 10th
 of 1000-1349. The labels that are used depend on the seed, and are the same for all arms.
 
 Errors are of labelled test frames. Temporal norm: mean way of a keypoint from one frame to the next.
@@ -18,11 +19,12 @@ interrupted table goes on where it stopped. Writes ``video_losses.json`` and ``.
 With ``--iterations`` the arms with clips take as many steps as fit into the same processor time: a step of the heat-map
 network with a clip of eight frames takes 2.0 times that without one, one of DirectPose 1.2 times, and every other
 step has a clip once these losses act. So the table does not depend on what else the machine does; give each program one
-core (``OMP_NUM_THREADS=1 taskset -c 0``, ``--set train.threads=1``).
+core (``OMP_NUM_THREADS=1 taskset -c 0``, ``--set train.threads=1``). A step with context counts as 2.0 without it, of
+DirectPose as 1.8 (`context_cost.py`).
 With ``--validation`` the mice are tested on the labelled images that may train but do not, for choices.
 
-The arm ``context`` needs labels of a video, as the flies have; the images of the mice are not those of
-frames in a row, so that training leaves context out and says so.
+The arm ``context`` needs labels of a video, as the flies and the mouse from above in a video have; the images of the other
+mice are not frames in a row, so that training leaves context out and says so.
 
 The arm ``taught`` also learns from plausible poses that it finds on the frames of the video; all others use the frames
 of the video in their losses alone. The arms with ``highest peaks`` predict with the model of another arm, but do not choose the plausible ones among the
@@ -37,6 +39,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -172,6 +175,26 @@ def openfield(data: Path, count: int, seed: int) -> Task:
     return single(root, labels, video, split, count, seed, root, {})
 
 
+def topview(data: Path, count: int, seed: int) -> Task:
+    folder = data / "mouse-4cam/top"
+    video = folder / "minimal_top.mp4"
+    labels = Path(tempfile.mkdtemp()) / "labels.slp"
+    api.write_poses(api.read_poses(folder / "minimal_top_proofread.slp").accepted(), labels)
+    labeled = np.sort(np.random.default_rng([seed, count]).permutation(80)[:count])
+    poses = api.read_poses(labels)
+    rows = poses.rows()
+    return Task(
+        labels,
+        video,
+        video,
+        [str(i) for i in labeled],
+        ["80:120"],
+        [rows[f] for f in range(90, 120)],
+        range(80, 120),
+        settings={"model.kind": "heatmap"},
+    )
+
+
 def flies(data: Path, count: int, seed: int) -> Task:
     root = data / "fly-pair-demo"
     step = 900 // count
@@ -192,7 +215,7 @@ def flies(data: Path, count: int, seed: int) -> Task:
     )
 
 
-TASKS = {"mirror": mirror, "openfield": openfield, "flies": flies}
+TASKS = {"mirror": mirror, "openfield": openfield, "topview": topview, "flies": flies}
 
 
 def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, float]) -> None:
@@ -205,13 +228,21 @@ def train(task: Task, folder: Path, arm: str, seed: int, length: dict[str, float
         **task.settings,
         **ARMS[arm],
     }
-    if length["train.iterations"] and "video.losses" in settings:
-        every = Config().video
-        more = 0.2 if task.several else 1.0
-        cost = 1 + more * (1 - every.start) / every.every
-        settings["train.iterations"] = round(length["train.iterations"] / cost)
+    if length["train.iterations"]:
+        settings["train.iterations"] = round(length["train.iterations"] / cost(task, settings))
     told(api.train(task.labels, folder, config=Config().with_settings(settings), **task.sources))
     (folder / FINISHED).touch()
+
+
+def cost(task: Task, settings: dict[str, object]) -> float:
+    """How much longer the mean step takes than one without clips and without context."""
+    out = 1.0
+    if settings.get("model.context"):
+        out += 0.8 if task.several else 1.0
+    if "video.losses" in settings:
+        every = Config().video
+        out += (0.2 if task.several else 1.0) * (1 - every.start) / every.every
+    return out
 
 
 def told(events: Iterable[object]) -> None:
@@ -235,7 +266,7 @@ def predictions(
     clip = api.predict(
         model, task.video, config=config, frame_range=task.clip, animals=2 if task.several else None
     )
-    if task.several:
+    if task.frames == task.video:
         return clip.select([clip.rows()[f] for f in task.test_rows]), clip
     truth = api.read_poses(task.labels).select(task.test_rows)
     stills = [task.frames / str(truth.image_name(r)) for r in range(len(truth))]
@@ -290,6 +321,8 @@ def scores(task: Task, stills: Poses, clip: Poses) -> dict[str, float]:
 
 def first(poses: Poses) -> np.ndarray:
     """Positions [F, K, 2] of the one animal of each frame."""
+    if not poses.present.any():
+        return np.full((len(poses), *poses.xy.shape[2:]), np.nan)
     slot = poses.present.argmax(1)
     xy: np.ndarray = poses.xy[np.arange(len(poses)), slot].copy()
     xy[~poses.present.any(1)] = np.nan
@@ -319,7 +352,7 @@ def smoothed(task: Task, folder: Path) -> tuple[Poses, Poses]:
     stills, _ = predictions(task, folder)
     members = [predictions(task, member)[1] for member in member_folders(folder)]
     clip = api.smooth(members, mirrored=task.mirrored).result.poses[0]
-    if task.several:
+    if task.frames == task.video:
         stills = clip.select([clip.rows()[f] for f in task.test_rows])
     return stills, clip
 

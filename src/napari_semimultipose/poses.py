@@ -351,6 +351,16 @@ class Poses:
             empty_frames=zip(self.video[order].tolist(), self.frame[order].tolist(), strict=True),
         )
 
+    def accepted(self) -> Poses:
+        """Return the poses with predicted instances as labels, as if someone had corrected them all."""
+        predicted = self.present & (self.source == Source.PREDICTED)
+        return replace(
+            self,
+            score=np.where(predicted[..., None], 1.0, self.score),
+            instance_score=np.where(predicted, 1.0, self.instance_score),
+            source=np.where(predicted, Source.HUMAN, self.source),
+        )
+
     @staticmethod
     def concatenate(parts: Sequence[Poses]) -> Poses:
         """Join poses of one skeleton; equal videos are merged, rows are sorted by video and frame.

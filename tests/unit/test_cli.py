@@ -6,6 +6,7 @@ import io
 import json
 import math
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.sample import SyntheticRecording
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.io.video_writer import write_video
-from napari_semimultipose.poses import Poses, Skeleton, Video
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 from napari_semimultipose.sources import read_entries
 from napari_semimultipose.training import events
 
@@ -217,6 +218,18 @@ class TestConvert:
         back = read_poses(out)
         np.testing.assert_allclose(back.xy, truth.xy, atol=1e-3)
         assert back.skeleton.keypoints == SKELETON.keypoints
+
+    def test_predictions_become_labels_when_asked(
+        self, truth: Poses, truth_file: Path, tmp_path: Path
+    ) -> None:
+        predicted = replace(truth, source=np.full(truth.present.shape, Source.PREDICTED))
+        write_poses(predicted, tmp_path / "predicted.slp")
+        for given, wanted in ((), Source.PREDICTED), (("--accept",), Source.HUMAN):
+            out = tmp_path / "out.slp"
+            assert run("convert", tmp_path / "predicted.slp", out, *given).exit_code == 0
+            back = read_poses(out)
+            assert back.n_instances == truth.n_instances
+            assert set(back.source[back.present]) == {wanted}
 
     def test_one_kind_of_animal_of_several_is_chosen(self, tmp_path: Path) -> None:
         kinds = [

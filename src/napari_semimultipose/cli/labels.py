@@ -101,6 +101,9 @@ def convert(
         str | None,
         typer.Option(help="Of a COCO file with several kinds of animals: the one to read."),
     ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Predicted animals become labels, which train.")
+    ] = False,
 ) -> None:
     """Write the poses of IN in another format; docs/formats.md lists them.
 
@@ -108,7 +111,8 @@ def convert(
     """
     from napari_semimultipose import api
 
-    write(api.read_poses(source, format=source_format, category=category), out, out_format)
+    poses = api.read_poses(source, format=source_format, category=category)
+    write(poses.accepted() if accept else poses, out, out_format)
 
 
 def write(poses: Any, path: Path, format: str | None = None) -> None:

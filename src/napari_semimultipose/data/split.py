@@ -118,6 +118,7 @@ def prepare(
     # Frames, not rows: the rows get another order in the next line.
     wanted = {(int(poses.video[r]), int(poses.frame[r])) for r in rows}
     # An instance counts as a label unless a network made it.
+    given = poses
     poses = poses.keep(poses.source != Source.PREDICTED)
     excluded = set(exclude)
     missing = sorted({video for video, _ in wanted} - set(frames))
@@ -145,6 +146,7 @@ def prepare(
     if used.n_instances == 0:
         raise LabelsError(
             "there is no labelled animal to learn from: label at least one frame with one animal"
+            + _only_predicted(given)
         )
     notes = _check_positions(poses, labelled)
     for video, recording in frames.items():
@@ -260,3 +262,14 @@ def with_points_inside(poses: Poses, refs: Sequence[FrameRef]) -> Poses:
             out = (xy < -0.5).any(-1) | (xy[..., 0] > width - 0.5) | (xy[..., 1] > height - 0.5)
         visible[ref.row][out] = 0
     return replace(poses, visible=visible)
+
+
+def _only_predicted(poses: Poses) -> str:
+    """Say what to do with poses that are predictions and no labels."""
+    count = int((poses.present & (poses.source == Source.PREDICTED)).sum())
+    if not count:
+        return ""
+    return (
+        f"; the {count} predicted animals of these labels teach nothing. If they were proofread, make them "
+        "labels: `semimultipose convert IN OUT --accept`, or `Poses.accepted()`"
+    )

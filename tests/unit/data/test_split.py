@@ -82,8 +82,9 @@ def test_further_recordings_are_unlabelled_and_limited() -> None:
 
 def test_predicted_animals_are_no_labels() -> None:
     predicted = poses(source=np.full((20, 1), Source.PREDICTED))
-    with pytest.raises(LabelsError, match="no labelled animal"):
+    with pytest.raises(LabelsError, match="20 predicted animals"):
         prepare(predicted, FRAMES, DataConfig())
+    assert len(prepare(predicted.accepted(), FRAMES, DataConfig()).train) == 18
 
 
 def test_no_label_at_all_is_an_error() -> None:
