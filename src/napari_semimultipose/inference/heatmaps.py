@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_semimultipose.inference.predict import Predictor
 from napari_semimultipose.inference.windows import window_of
 from napari_semimultipose.models.context import WINDOW
-from napari_semimultipose.models.heatmap import HeatmapOutput, surer_maps
+from napari_semimultipose.models.peaks import HeatmapOutput, surer_maps
 
 if TYPE_CHECKING:
     from napari_semimultipose.io.frames import Frames

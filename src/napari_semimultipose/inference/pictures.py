@@ -32,7 +32,8 @@ from napari_semimultipose.models.device import keep_freed_memory, pick_device, p
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.models.fuse import fuse_norms
 from napari_semimultipose.models.geometry import scaled_size, side_scale
-from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
+from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.peaks import HeatmapOutput
 from napari_semimultipose.models.turns import averaged, averaged_over_turns, turned_copies
 from napari_semimultipose.poses import Skeleton
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_semimultipose.errors import ModelError
-from napari_semimultipose.models.heatmap import Peaks
+from napari_semimultipose.models.peaks import Peaks
 from napari_semimultipose.shapes.multiview import MultiviewPCA
 from napari_semimultipose.shapes.pca import PosePCA
 

@@ -7,14 +7,8 @@ import torch
 
 from napari_semimultipose.inference.follow import Animals
 from napari_semimultipose.inference.plausible import MOST, PlausibleChoice
-from napari_semimultipose.models.heatmap import (
-    HeatmapOutput,
-    HeatmapTracker,
-    Peaks,
-    Positions,
-    decode_surer,
-    peaks,
-)
+from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.peaks import HeatmapOutput, Peaks, Positions, decode_surer, peaks
 
 
 def one_animal(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.models.directpose import DirectPose, Output
-from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
+from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.peaks import HeatmapOutput
 
 Network = DirectPose | HeatmapTracker
 NetworkOutput = Output | HeatmapOutput

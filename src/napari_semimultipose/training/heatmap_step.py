@@ -14,7 +14,7 @@ from napari_semimultipose.losses.heatmaps import gaussian_maps, heatmap_loss
 from napari_semimultipose.losses.objective import fusion_weights
 from napari_semimultipose.models.context import clip_windows, view_windows
 from napari_semimultipose.models.directpose import Output
-from napari_semimultipose.models.heatmap import HeatmapOutput, decode
+from napari_semimultipose.models.peaks import HeatmapOutput, decode
 from napari_semimultipose.training.step import StepLoss
 from napari_semimultipose.training.video import ClipPoses, VideoLosses
 

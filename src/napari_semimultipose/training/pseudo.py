@@ -23,7 +23,8 @@ from napari_semimultipose.inference.single import plausible_positions
 from napari_semimultipose.losses.objective import Labels
 from napari_semimultipose.losses.targets import boxes_of
 from napari_semimultipose.models.directpose import Output
-from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
+from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.peaks import HeatmapOutput
 
 _MIN_PEAK = 0.3
 

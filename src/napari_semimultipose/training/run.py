@@ -39,7 +39,8 @@ from napari_semimultipose.models.checkpoint import (
 )
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
 from napari_semimultipose.models.directpose import DirectPose, Output
-from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
+from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.peaks import HeatmapOutput
 from napari_semimultipose.models.turns import averaged_over_turns
 from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.sides import fit_pairs

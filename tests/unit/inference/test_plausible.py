@@ -8,11 +8,10 @@ import torch
 
 from napari_semimultipose.errors import ModelError
 from napari_semimultipose.inference.plausible import PlausibleChoice
-from napari_semimultipose.models.heatmap import HeatmapOutput, Peaks, decode, peaks
+from napari_semimultipose.models.peaks import Peaks
 from napari_semimultipose.shapes.multiview import MultiviewPCA, fit_multiview_pca
 from napari_semimultipose.shapes.pca import PosePCA, fit_pose_pca
 
-STRIDE = 4
 VIEWS = np.array([[0, 1, 2], [3, 4, 5]])
 
 
@@ -118,20 +117,3 @@ def test_shapes_survive_a_file(views: MultiviewPCA, pose: PosePCA) -> None:
     xy, one = torch.from_numpy(mouse(5, seed=5)).float(), torch.ones(5, 6)
     torch.testing.assert_close(again.pose.errors(xy, one)[0], pose.errors(xy, one)[0])
     torch.testing.assert_close(again.views.errors(xy, one)[0], views.errors(xy, one)[0])
-
-
-def test_the_first_peak_is_what_decode_finds_and_the_others_follow() -> None:
-    y, x = torch.meshgrid(torch.arange(24.0), torch.arange(32.0), indexing="ij")
-
-    def bump(cx: float, cy: float) -> torch.Tensor:
-        return torch.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * 1.25**2))
-
-    maps = torch.stack([0.7 * bump(8.3, 5.6) + 0.3 * bump(20.2, 15.1), bump(10.0, 10.0)])[None]
-    output = HeatmapOutput((maps + 1e-9).log(), STRIDE)
-    several, one = peaks(output, 1.25, 3), decode(output, 1.25)
-    torch.testing.assert_close(several.xy[:, :, 0], one.xy)
-    torch.testing.assert_close(several.mass[:, :, 0], one.mass)
-    second = (torch.tensor([20.2, 15.1]) + 0.5) * STRIDE - 0.5
-    torch.testing.assert_close(several.xy[0, 0, 1], second, atol=0.05, rtol=0)
-    assert several.mass[0, 0, 1] == pytest.approx(0.3, abs=0.02)
-    assert several.mass[0, 1, 1] < 1e-3  # there is no second one

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from napari_semimultipose.losses.heatmaps import gaussian_maps, heatmap_loss
-from napari_semimultipose.models.heatmap import HeatmapOutput, decode
+from napari_semimultipose.models.peaks import HeatmapOutput, decode
 
 SIZE, STRIDE, SIGMA = (20, 24), 4, 1.25
 

@@ -20,13 +20,8 @@ from napari_semimultipose.models.context import (
 )
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.models.fuse import fuse_norms
-from napari_semimultipose.models.heatmap import (
-    HeatmapOutput,
-    HeatmapTracker,
-    decode,
-    decode_surer,
-    surer_maps,
-)
+from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.peaks import HeatmapOutput, decode, decode_surer, surer_maps
 
 KINDS = [
     ("model.kind=heatmap",),

@@ -1,4 +1,4 @@
-"""The heat-map tracker: exact positions between the cells, heads, and confidences."""
+"""The heat-map tracker: heads, files, and confidences."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.losses.heatmaps import gaussian_maps
 from napari_semimultipose.models.build import build_network
 from napari_semimultipose.models.checkpoint import save_weights
-from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker, decode
+from napari_semimultipose.models.heatmap import HeatmapTracker
 
 
 def tracker(*settings: str, keypoints: tuple[str, ...] = ("a", "b", "c")) -> HeatmapTracker:
@@ -21,51 +20,6 @@ def tracker(*settings: str, keypoints: tuple[str, ...] = ("a", "b", "c")) -> Hea
     network = build_network(config, keypoints)
     assert isinstance(network, HeatmapTracker)
     return network
-
-
-@pytest.mark.parametrize("downsample", [1, 2, 3])
-@pytest.mark.parametrize("sigma", [1.25, 2.0])
-def test_positions_between_the_cells_have_no_bias(downsample: int, sigma: float) -> None:
-    stride = 2**downsample
-    generator = torch.Generator().manual_seed(0)
-    size = (36, 48)
-    cells = torch.tensor([48, 36]) - 1
-    margin = 10
-    xy = margin + torch.rand((200, 1, 2), generator=generator) * (cells - 2 * margin)
-    xy = (xy + 0.5) * stride - 0.5
-    visible = torch.ones((200, 1), dtype=torch.bool)
-    maps = gaussian_maps(xy, visible, size, stride, sigma)
-    found = decode(HeatmapOutput(maps.clamp(min=1e-30).log(), stride), sigma)
-    error = (found.xy - xy).norm(dim=-1)
-    assert error.max() < 0.05
-    assert (found.xy - xy).mean((0, 1)).abs().max() < 0.01
-    assert found.mass.min() > 0.95
-
-
-def test_two_equal_peaks_give_one_of_them_and_half_the_mass() -> None:
-    xy = torch.tensor([[[40.0, 40.0]], [[160.0, 100.0]]])
-    maps = gaussian_maps(xy, torch.ones((2, 1), dtype=torch.bool), (40, 60), 4, 1.25)
-    both = 0.5 * (maps[:1] + maps[1:])
-    found = decode(HeatmapOutput(both.clamp(min=1e-30).log(), 4), 1.25)
-    assert (xy[:, 0] - found.xy[0]).norm(dim=-1).min() < 0.05
-    assert found.mass.item() == pytest.approx(0.5, abs=0.02)
-
-
-def test_a_uniform_map_has_no_confidence() -> None:
-    found = decode(HeatmapOutput(torch.zeros(1, 1, 64, 64), 4), 1.25)
-    assert found.mass.item() < 0.02
-
-
-def test_the_gradient_of_a_position_moves_the_peak() -> None:
-    xy = torch.tensor([[[41.3, 52.1]]])
-    visible = torch.ones((1, 1), dtype=torch.bool)
-    logits = gaussian_maps(xy, visible, (32, 32), 4, 1.25).clamp(min=1e-12).log()
-    logits.requires_grad_()
-    before = decode(HeatmapOutput(logits, 4), 1.25).xy
-    (gradient,) = torch.autograd.grad(before[0, 0, 0], logits)
-    after = decode(HeatmapOutput((logits + 5 * gradient).detach(), 4), 1.25).xy
-    assert after[0, 0, 0] > before[0, 0, 0] + 0.1
-    assert (after[0, 0, 1] - before[0, 0, 1]).abs() < 0.05
 
 
 @pytest.mark.parametrize(

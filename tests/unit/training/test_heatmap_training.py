@@ -14,7 +14,8 @@ from napari_semimultipose.inference.pictures import PicturePredictor
 from napari_semimultipose.inference.predict import Predictor
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.models.checkpoint import describe_model, load_model
-from napari_semimultipose.models.heatmap import HeatmapOutput, HeatmapTracker
+from napari_semimultipose.models.heatmap import HeatmapTracker
+from napari_semimultipose.models.peaks import HeatmapOutput
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.training.events import Done, Event, Failed, Notice, Step
 from napari_semimultipose.training.kind import with_kind
