@@ -8,12 +8,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 LATER_S = 0.1
-STILL_S = 0.3
-"""What is not looked at while frames pass is painted when none has come for so long."""
 
 
 def camera_of(viewer: Any) -> Any:
@@ -66,90 +61,6 @@ class Later:
         if self._waiting:
             self.forget()
             self._action()
-
-
-def lean(viewer: Any, layer: Any, paint: Callable[[], NDArray[np.uint8]] | None = None) -> None:
-    """Spare a layer what napari does for it on every frame, although nobody sees it.
-
-    The small picture in the list of layers is painted when the frames stand still; painting it takes
-    longer than to show the frame. The extent, which depends on data and place alone, is not forgotten with
-    each frame, and what is selected not drawn again when nothing is.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer or ViewerModel
-    layer : Layer
-    paint : callable, optional
-        Returns the picture [32, 32, 4]; napari's own is black for lines and trails (at least up to 0.9.2).
-    """
-    if getattr(layer, "_semimultipose_lean", False):
-        return
-    layer._semimultipose_lean = True
-    own = layer._update_thumbnail
-
-    def show() -> None:
-        if layer in viewer.layers and getattr(viewer, "window", None) is not None:
-            if paint is None:
-                own()
-            else:
-                layer.thumbnail = paint()
-
-    later = Later(viewer, show, STILL_S)
-    layer._update_thumbnail = later.ask
-    if hasattr(layer, "_refresh_sync"):  # napari 0.7 and later
-        layer._refresh_sync = _Refresh(layer)
-
-
-class _Refresh:
-    """Stands before the method of napari's that shows a layer as it is now."""
-
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-        self._refresh = layer._refresh_sync
-        self._seen: tuple[Any, ...] = ()
-
-    def __call__(self, *, extent: bool = False, highlight: bool = False, **others: bool) -> None:
-        layer = self._layer
-        if extent:
-            known, self._seen = self._seen, (layer.data, layer.scale, layer.translate)
-            extent = (
-                not known
-                or known[0] is not layer.data
-                or not all(
-                    np.array_equal(a, b) for a, b in zip(known[1:], self._seen[1:], strict=True)
-                )
-            )
-        if highlight and hasattr(layer, "_highlight_index"):
-            chosen = len(layer.selected_data) or len(layer._highlight_index)
-            highlight = bool(chosen) or str(layer.mode) == "select"
-        self._refresh(extent=extent, highlight=highlight, **others)
-
-
-def keep_shader(viewer: Any, layer: Any) -> None:
-    """Let vispy draw a Vectors layer with the same program, whatever its lines are.
-
-    A mesh of vispy (up to at least 0.17) is given new functions with each change of its data. They say the
-    same every time, but its shader is built anew for them, which takes longer than to draw it.
-    """
-    with suppress(AttributeError, KeyError, RuntimeError):  # no window, or another version
-        node = viewer.window._qt_viewer.canvas.layer_to_visual[layer].node
-        for name, kind in (
-            ("_ensure_vec4_func", lambda dims: dims),
-            ("_build_color_transform", lambda colors: (colors.ndim, colors.shape[-1])),
-        ):
-            setattr(node, name, _made_once(getattr(node, name), kind))
-
-
-def _made_once(make: Callable[[Any], Any], kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    known: dict[Any, Any] = {}
-
-    def get(given: Any) -> Any:
-        key = kind(given)
-        if key not in known:
-            known[key] = make(given)
-        return known[key]
-
-    return get
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,3 +34,11 @@ def image_shape(image: Image) -> tuple[int, int]:
 def n_frames(image: Image) -> int:
     """Return the number of frames of an image layer; a single image has one."""
     return int(image.level_shapes[0][image.ndim - 3]) if image.ndim > 2 else 1
+
+
+def frame_at(image: Image, point: Sequence[float]) -> int:
+    """Return the frame of an image layer that is shown at a point of the world; a single image has one."""
+    if image.ndim < 3:
+        return 0
+    step = (point[-3] - float(image.translate[-3])) / float(image.scale[-3])
+    return min(max(round(step), 0), n_frames(image) - 1)

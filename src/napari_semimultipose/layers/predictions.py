@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.layers import thumbnails
-from napari_semimultipose.layers.canvas import Later, lean
+from napari_semimultipose.layers.canvas import Later
 from napari_semimultipose.layers.geometry import geometry_of
+from napari_semimultipose.layers.lean import draw_lean, lean
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.style import ColorBy
 from napari_semimultipose.layers.tracks import tracks_from_poses, tracks_look
@@ -166,6 +167,7 @@ class PredictionLayers:
         lean(self.viewer, self.tracks, self._paint_tracks)
         below = self.vectors if self.vectors is not None else self.points
         self.viewer.layers.insert(self.viewer.layers.index(below), self.tracks)
+        draw_lean(self.viewer, self.tracks)
         self.viewer.layers.selection.active = active
 
     def _paint_tracks(self) -> NDArray[np.uint8]:

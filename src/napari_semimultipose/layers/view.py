@@ -19,12 +19,11 @@ from napari_semimultipose.layers import edits, thumbnails
 from napari_semimultipose.layers.canvas import (
     Later,
     drawn_once,
-    keep_shader,
-    lean,
     make_gl_current,
     shrinks_together,
 )
 from napari_semimultipose.layers.geometry import geometry_of, image_shape
+from napari_semimultipose.layers.lean import draw_lean, lean
 from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo, PointTable
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.style import CANVAS_SIZES, ColorBy, PoseStyle, border_look
@@ -125,6 +124,7 @@ class PoseView:
         self._later = Later(viewer, self._show_features)
         self.points: Points = points if points is not None else self._make_points(name)
         lean(viewer, self.points)
+        draw_lean(viewer, self.points)
         self.points.metadata[METADATA_KEY] = self._info()
         self._views[self.points] = ref(self)
         self.vectors: Vectors | None = self._make_vectors() if edges else None
@@ -170,7 +170,7 @@ class PoseView:
         lean(self.viewer, layer, self._paint_lines)
         # Under the points, and the points stay the layer that gets clicks and keys.
         self.viewer.layers.insert(self.viewer.layers.index(self.points), layer)
-        keep_shader(self.viewer, layer)
+        draw_lean(self.viewer, layer)
         self.viewer.layers.selection.active = self.points
         return layer
 

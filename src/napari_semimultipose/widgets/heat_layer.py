@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_semimultipose.layers.canvas import lean
+from napari_semimultipose.layers.geometry import frame_at
+from napari_semimultipose.layers.lean import lean
 from napari_semimultipose.widgets.layer_frames import frames_from_layer
 from napari_semimultipose.widgets.preload import import_quietly
 from napari_semimultipose.widgets.worker import EventRunner, ShouldStop
@@ -140,10 +141,7 @@ class HeatLayer(QObject):
 
     def _frame(self) -> int:
         assert self._image is not None
-        if self._image.ndim < 3:
-            return 0
-        point = self._image.world_to_data(self._viewer.dims.point[-self._image.ndim :])
-        return int(np.clip(round(float(point[0])), 0, int(self._image.level_shapes[0][0]) - 1))
+        return frame_at(self._image, self._viewer.dims.point)
 
     def _on_step(self, event: Any = None) -> None:
         if self._image is not None:

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_semimultipose.config import Config, PredictConfig, TrackConfig
 from napari_semimultipose.errors import ConfigError, ModelError, SemiMultiPoseError
+from napari_semimultipose.layers.geometry import frame_at
 from napari_semimultipose.models.checkpoint import describe_model, read_info
 from napari_semimultipose.widgets.choosers import (
     LayerBox,
@@ -210,10 +211,7 @@ class RecordingChooser(QWidget):
         image = self.layer()
         if image is None:
             raise ConfigError("a file has no current frame: choose its frames with 'from … to'")
-        if image.ndim < 3:
-            return 0, 1
-        point = image.world_to_data(self._viewer.dims.point[-image.ndim :])
-        frame = max(0, min(round(float(point[0])), int(image.level_shapes[0][0]) - 1))
+        frame = frame_at(image, self._viewer.dims.point)
         return frame, frame + 1
 
     def _on_kind(self, index: int) -> None:

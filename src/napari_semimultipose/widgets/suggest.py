@@ -21,6 +21,7 @@ from typing_extensions import override
 from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.errors import ConfigError, LabelsError, SemiMultiPoseError
 from napari_semimultipose.labeling.suggest import Progress, Suggestion
+from napari_semimultipose.layers.geometry import frame_at
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.choosers import LayerBox, Message, PathField, plain_viewer
 from napari_semimultipose.widgets.document import LabelsDocument, document_of
@@ -390,9 +391,7 @@ class SuggestWidget(WorkWidget):
         return LabelsDocument.new(self._viewer, predicted.skeleton, image)
 
     def _frame(self, image: Image) -> int:
-        if image.ndim < 3:
-            return 0
-        return round(float(image.world_to_data(self._viewer.dims.point[-image.ndim :])[0]))
+        return frame_at(image, self._viewer.dims.point)
 
     # ----------------------------------------------------------------- showing
 
