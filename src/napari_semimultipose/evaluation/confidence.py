@@ -11,8 +11,7 @@ from napari_semimultipose.poses import Poses
 
 RIGHT = 0.05
 """A keypoint is right when it is off by at most this share of the animal's size."""
-_LEAST = 20  # keypoints that a calibration needs
-_PRIOR = 2.0  # weight of "no change", in keypoints
+_PRIOR = 1.0  # weight of "no change"
 
 
 def outcomes(
@@ -56,10 +55,10 @@ def calibration(prediction: Poses, truth: Poses) -> tuple[float, float]:
     """Slope and offset that make the logit of a confidence that of being right (Platt 1999).
 
     Fitted by maximum likelihood, with a prior that holds it near "no change" where there are few
-    keypoints; exactly that (1, 0) below 20 keypoints or without a known animal size.
+    keypoints; exactly that (1, 0) without any keypoint or without a known animal size.
     """
     score, hit = outcomes(prediction, truth)
-    if len(score) < _LEAST or not np.isfinite(truth.animal_size_px):
+    if not len(score) or not np.isfinite(truth.animal_size_px):
         return 1.0, 0.0
 
     from scipy.optimize import minimize  # slow to import

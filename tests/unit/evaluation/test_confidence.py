@@ -44,9 +44,11 @@ def said(true: Poses, score: np.ndarray, right: np.ndarray) -> Poses:
     return Poses(SKELETON, xy, true.frame, score=score, source=source)
 
 
-def drawn(frames: int, animals: int = 1, distort: float = 1.0) -> tuple[Poses, Poses]:
+def drawn(
+    frames: int, animals: int = 1, distort: float = 1.0, seed: int = 1
+) -> tuple[Poses, Poses]:
     """Truth, and predictions that are right with a probability p and say p, or a distortion of it."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     true = truth(frames, animals)
     p = rng.uniform(0.02, 0.98, true.score.shape)
     right = rng.random(p.shape) < p
@@ -88,9 +90,28 @@ def test_calibration_makes_them_honest(distort: float) -> None:
     assert expected_calibration_error(score, hit) > 0.1
 
 
-def test_few_labels_change_nothing() -> None:
-    true, prediction = drawn(9)
-    assert calibration(prediction, true) == (1.0, 0.0)
+@pytest.mark.parametrize(("boast", "better"), [(0.0, -0.06), (3.0, 0.1)])
+def test_few_labels_change_little_but_make_boasting_ones_more_honest(
+    boast: float, better: float
+) -> None:
+    """Four keypoints of two frames: what the mean calibration error loses or gains on other frames."""
+    gain = []
+    for seed in range(30):
+        true, prediction = drawn(2, seed=seed)
+        high = replace(prediction, score=expit(logit(prediction.score) + boast))
+        slope, offset = calibration(high, true)
+        others, told = drawn(500, seed=100 + seed)
+        score, hit = outcomes(told, others)
+        score = expit(logit(score) + boast)
+        mended = expit(slope * logit(score) + offset)
+        before = expected_calibration_error(score, hit)
+        gain.append(before - expected_calibration_error(mended, hit))
+    assert np.mean(gain) > better
+
+
+def test_without_a_label_nothing_changes() -> None:
+    true, prediction = drawn(3)
+    assert calibration(prediction.select([]), true) == (1.0, 0.0)
 
 
 def test_keypoints_of_several_animals_count_each() -> None:
