@@ -105,6 +105,7 @@ _LIGHTNING_POSE: dict[str, dict[str, Any]] = {
         "batch": 16,
         "teach": 0,
     },
+    "video": {"frame": "image"},
     "predict": {"plausible": False},
     "train": {
         "minutes": 0,

@@ -45,7 +45,8 @@ class HeatmapConfig(Settings):
     posture: Literal["auto", "fixed", "free"] = Field(
         "auto",
         description="'fixed': the animal is always the same way up; 'free': it is seen from above and turns "
-        "to all sides, so that pictures are turned and mirrored at will; 'auto': from the labels",
+        "to all sides, so that pictures are turned and mirrored at will; 'auto': free when the headings of the labels spread "
+        "by 8 degrees or more",
     )
     rotate_deg: Annotated[float, Field(ge=0, le=180)] = Field(
         15.0,

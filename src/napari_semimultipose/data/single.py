@@ -18,7 +18,7 @@ from napari_semimultipose.data.views import Affine, affine_about
 from napari_semimultipose.models.geometry import scale_points, side_scale
 from napari_semimultipose.poses import Poses
 
-_TURNS = 0.8  # below this resultant of the headings, animals turn freely
+_TURNS = 0.99  # below this resultant of the headings (a spread of 8 degrees), animals turn freely
 
 
 def is_single(poses: Poses) -> bool:
@@ -30,8 +30,9 @@ def posture(xy: NDArray) -> Literal["fixed", "free"]:
     """Tell whether animals [M, K, 2] (NaN: missing) turn to all sides, or are always the same way up.
 
     The heading of a pose is the turn that brings it closest to the first complete one (Procrustes, without
-    reflection); headings of animals that turn freely have a short mean direction. At least two
-    keypoints and five poses are needed; otherwise the posture counts as fixed.
+    reflection); headings of animals that turn freely have a short mean direction. The limit is high, because a
+    few labels of an animal that turns freely are often alike, and turning too little costs far more than
+    turning too much. At least two keypoints and five poses are needed; otherwise the posture counts as fixed.
     """
     known = np.isfinite(xy).all(-1)
     xy, known = xy[known.sum(1) >= 2], known[known.sum(1) >= 2]
@@ -60,18 +61,14 @@ class WholeFrameMaker(BatchMaker):
     ----------
     data : TrainingData
     config : Config
-        The groups ``heatmap``, ``data`` and ``augment`` (colours alone).
+        The groups ``heatmap``, ``data`` and ``augment`` (colours alone); the posture must be known.
     """
 
     def __init__(self, data: TrainingData, config: Config) -> None:
         self.heatmap = config.heatmap
         super().__init__(data, config.data, config.augment, config.train.seed, config.video.every)
         self.scaled = ScaledFrames(lambda h, w: side_scale(h, w, self.side), config.data.cache_mb)
-        kind = config.heatmap.posture
-        if kind == "auto":
-            rows = [r.row for r in data.train]
-            kind = posture(data.poses.xy[rows][data.poses.present[rows]])
-        self.free = kind == "free"
+        self.free = config.heatmap.posture == "free"
         # Without pairs of keypoints, a mirrored animal would teach that left is right.
         self.mirrors = self.free and bool(data.poses.skeleton.symmetry)
 

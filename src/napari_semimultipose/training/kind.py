@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.data.single import is_single
+from napari_semimultipose.data.single import is_single, posture
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.poses import Poses, Source
 
@@ -13,7 +13,8 @@ from napari_semimultipose.poses import Poses, Source
 def with_kind(config: Config, labels: Poses, labeled_rows: Sequence[int] | None = None) -> Config:
     """Return the settings with the network chosen, and with what follows from the choice.
 
-    'auto' becomes 'heatmap' where no labelled frame has more than one animal.
+    'auto' becomes 'heatmap' where no labelled frame has more than one animal, and the posture of the animal
+    'fixed' or 'free' by its labels.
 
     Parameters
     ----------
@@ -42,5 +43,13 @@ def with_kind(config: Config, labels: Poses, labeled_rows: Sequence[int] | None 
         kind = "heatmap" if single else "directpose"
     if kind == "directpose":
         return config.with_settings({"model.kind": kind})
-    # The scale follows from the side of the frames, and there is one track.
-    return config.with_settings({"model.kind": kind, "data.animal_px": 0, "track.animals": 1})
+    kept = config.heatmap.posture
+    return config.with_settings(
+        {
+            "model.kind": kind,
+            "heatmap.posture": posture(used.xy[used.present]) if kept == "auto" else kept,
+            # The scale follows from the side of the frames, and there is one track.
+            "data.animal_px": 0,
+            "track.animals": 1,
+        }
+    )
