@@ -43,6 +43,17 @@ class PlausibleChoice:
     def __init__(self, pose: PosePCA | None, views: MultiviewPCA | None, least_px: float) -> None:
         self.pose, self.views, self.least_px = pose, views, least_px
 
+    @property
+    def can_teach(self) -> bool:
+        """Whether it tells wrong poses well enough for a network to learn from those it accepts.
+
+        Poses of few keypoints in the body's own frame differ from labelled ones in hardly any direction.
+        """
+        if self.views is not None:
+            return True
+        assert self.pose is not None
+        return 2 * self.pose.free_directions >= len(self.pose.epsilon)
+
     def to(self, device: torch.device) -> PlausibleChoice:
         """Move to a device, in place."""
         if self.pose is not None:

@@ -75,6 +75,15 @@ class PosePCA:
         self.mean = torch.from_numpy(subspace.mean).float()
         self.basis = torch.from_numpy(subspace.basis).float()
 
+    @property
+    def free_directions(self) -> int:
+        """In how many directions poses can differ from the plausible ones.
+
+        The body's own frame takes four: two of place, one of heading, one of size.
+        """
+        n, kept = self.subspace.basis.shape
+        return int(n - kept - (4 if self.body else 0))
+
     def to(self, device: torch.device) -> PosePCA:
         """Move to a device, in place."""
         self.epsilon = self.epsilon.to(device)

@@ -178,9 +178,8 @@ class Run:
             self._shapes = labelled_shapes(config, data)
             choice = PlausibleChoice.of(self._shapes, network.stride / 2)
             self._choice = None if choice is None else choice.to(self.device)
-            self.objective = HeatmapObjective(
-                config, self.video, network.readouts, teaches=self._choice is not None
-            )
+            teaches = choice is not None and choice.can_teach
+            self.objective = HeatmapObjective(config, self.video, network.readouts, teaches=teaches)
         else:
             objective = Objective(
                 config,

@@ -106,6 +106,16 @@ def test_damaged_shapes_are_said(damaged: dict[str, object]) -> None:
         PlausibleChoice.of(damaged, 2.0)
 
 
+def test_few_keypoints_in_their_own_frame_do_not_teach(views: MultiviewPCA, pose: PosePCA) -> None:
+    assert PlausibleChoice(pose, None, 2.0).can_teach
+    few = mouse(20)[:, :4]
+    body, picture = (fit_pose_pca(few, body=body) for body in (True, False))
+    assert picture.free_directions == 8 - picture.subspace.basis.shape[1]
+    assert body.free_directions == 8 - 4 - body.subspace.basis.shape[1]
+    assert not PlausibleChoice(body, None, 2.0).can_teach
+    assert PlausibleChoice(body, views, 2.0).can_teach
+
+
 def test_shapes_survive_a_file(views: MultiviewPCA, pose: PosePCA) -> None:
     import json
 
