@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Points, Vectors
 
+from napari_semimultipose.layers import predictions, view
 from napari_semimultipose.layers.lean import draw_lean, lean
+from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.poses import Poses, Skeleton
 
 from .conftest import process_events
 
@@ -95,3 +98,32 @@ def test_selected_points_are_marked_on_each_frame(viewer):
     assert marked() == [[30.0, 30.0]]
     viewer.dims.set_point(0, 3)
     assert marked() != [[30.0, 30.0]]
+
+
+def test_predictions_look_the_same_with_and_without(viewer, monkeypatch):
+    xy = np.random.default_rng(0).uniform(5, 55, (8, 2, 3, 2))
+    track = np.tile([0, 1], (8, 1))
+    poses = Poses(Skeleton(("a", "b", "c"), ((0, 1), (1, 2))), xy, np.arange(8), track=track)
+    image = viewer.add_image(np.zeros((8, 64, 80), np.uint8))
+    pictures = []
+    for spared in (True, False):
+        if not spared:
+            for module in (predictions, view):
+                for name in ("lean", "draw_lean"):
+                    monkeypatch.setattr(module, name, lambda *given: None)
+        layers = PredictionLayers(viewer, poses, image=image)
+        for frame in (1, 2, 6, 5):
+            viewer.dims.set_point(0, frame)
+            process_events()
+        layers.points.blending = "opaque"
+        layers.points.blending = "translucent"
+        viewer.dims.set_point(0, 4)
+        process_events()
+        pictures.append(viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int))
+        for layer in (layers.points, *(x for x in (layers.vectors, layers.tracks) if x)):
+            if layer in viewer.layers:
+                viewer.layers.remove(layer)
+        process_events()
+    colours = pictures[0].reshape(-1, 3)
+    assert len(np.unique(colours, axis=0)) > 10  # dots, lines and trails are there
+    assert (np.abs(pictures[0] - pictures[1]).max(-1) > 20).sum() < 20

@@ -153,8 +153,6 @@ def draw_lean(viewer: Any, layer: Any) -> None:
         if isinstance(visual._on_matrix_change, _Matrix):
             return
         visual._on_matrix_change = _Matrix(visual, layer)
-        if hasattr(layer, "text"):
-            visual.reset = _Reset(visual, layer)
         if hasattr(layer, "vector_style"):
             _keep_shader(visual.node)
 
@@ -177,25 +175,6 @@ class _Matrix:
         if seen != self._seen:
             self._place()
             self._seen = seen
-
-
-class _Reset:
-    """Stands before the method of napari's that sets all of the look of points after each change of data.
-
-    Each part of it has an event of its own; only the text and the place depend on the data.
-    """
-
-    def __init__(self, visual: Any, layer: Any) -> None:
-        self._visual = visual
-        self._text = layer.text
-        self._said = True
-
-    def __call__(self) -> None:
-        self._visual._on_matrix_change()
-        says = bool(self._text.visible and np.any(np.asarray(self._text.values) != ""))
-        if says or self._said:
-            self._visual._update_text(update_node=False)
-        self._said = says
 
 
 def _keep_shader(node: Any) -> None:
