@@ -118,7 +118,7 @@ def _remember_place(layer: Any) -> None:
     if not isinstance(getattr(kind, "data_slice", None), property):
         return
 
-    class Remembering(kind):  # type: ignore[valid-type, misc]
+    class Remembering(kind):  # type: ignore[valid-type, misc]  # which class, napari says
         """Slices of a layer that seldom moves."""
 
         _seen: tuple[Any, ...] = ()
