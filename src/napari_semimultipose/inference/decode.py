@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import nms
 
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.models.geometry import locations, pose_areas
+from napari_semimultipose.models.vision import nms
 
 _TOP_K = 1000
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.feature_extraction import create_feature_extractor
-from torchvision.ops import FrozenBatchNorm2d
 
 from napari_semimultipose.errors import ModelError
+from napari_semimultipose.models.vision import (
+    FrozenBatchNorm2d,
+    create_feature_extractor,
+    models,
+)
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         source = BACKBONES[name]
-        build = getattr(torchvision.models, name)
-        weights = getattr(torchvision.models, source.weights).DEFAULT if pretrained else None
+        build = getattr(models, name)
+        weights = getattr(models, source.weights).DEFAULT if pretrained else None
         try:
             network = build(weights=weights)
         except OSError as error:  # URLError is one

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FeaturePyramidNetwork
 
 from napari_semimultipose.config import ModelConfig
 from napari_semimultipose.errors import ConfigError
 from napari_semimultipose.models.backbone import STRIDES, Backbone
 from napari_semimultipose.models.branches import HeatBranch, InstanceBranch, KeypointBranch
 from napari_semimultipose.models.context import Context, FrameFeatures
+from napari_semimultipose.models.vision import FeaturePyramidNetwork
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FeaturePyramidNetwork
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.models.backbone import Backbone
 from napari_semimultipose.models.context import Context, FrameFeatures
 from napari_semimultipose.models.directpose import _MEAN, _STD
 from napari_semimultipose.models.peaks import HeatmapOutput
+from napari_semimultipose.models.vision import FeaturePyramidNetwork
 
 _COARSEST = 32
 _PYRAMID_TOP = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -15,7 +16,31 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)  # maps singular values 0..1 near 1 in a fe
 _UPDATE_RMS = 0.2  # size of AdamW's updates, so that rates and decays mean the same
 
 
-class Muon(torch.optim.Optimizer):
+def _bare(method: Callable[..., Any]) -> Any:
+    """Return a method of torch without the wrappers that load torch's compiler, which takes seconds."""
+    return inspect.unwrap(method)
+
+
+class _Optimizer(torch.optim.Optimizer):
+    add_param_group = _bare(torch.optim.Optimizer.add_param_group)
+    load_state_dict = _bare(torch.optim.Optimizer.load_state_dict)
+    state_dict = _bare(torch.optim.Optimizer.state_dict)
+    zero_grad = _bare(torch.optim.Optimizer.zero_grad)
+
+
+class AdamW(_Optimizer, torch.optim.AdamW):
+    """Adam with decoupled weight decay, as torch has it."""
+
+    step = torch.no_grad()(_bare(torch.optim.AdamW.step))
+
+
+class SGD(_Optimizer, torch.optim.SGD):
+    """Stochastic gradient descent, as torch has it."""
+
+    step = torch.no_grad()(_bare(torch.optim.SGD.step))
+
+
+class Muon(_Optimizer):
     """Momentum with orthogonalised updates, for the weights of convolutions.
 
     The update of a weight matrix is its Nesterov momentum with all singular values brought near 1
@@ -127,11 +152,7 @@ def build_optimizers(
     for (slow, plain), parameters in rest.items():
         group = options(parameters, config.lr * (2.0 if sgd and plain else 1.0), slow=slow)
         groups.append(group | ({"weight_decay": 0.0} if plain else {}))
-    first: torch.optim.Optimizer
-    if sgd:
-        first = torch.optim.SGD(groups, momentum=0.9)
-    else:
-        first = torch.optim.AdamW(groups, betas=(0.9, 0.99))
+    first = SGD(groups, momentum=0.9) if sgd else AdamW(groups, betas=(0.9, 0.99))
     if not muon:
         return [first]
     return [

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +36,7 @@ from napari_semimultipose.models.checkpoint import (
     save_weights,
     write_info,
 )
+from napari_semimultipose.models.compiler import without_compiler
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
 from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.models.heatmap import HeatmapTracker
@@ -62,6 +62,9 @@ from napari_semimultipose.training.video import (
     labelled_shapes,
     prepare_video_losses,
 )
+
+with without_compiler():
+    from lightning_fabric import Fabric
 
 _PAD = 32
 _BAD_STEPS = 20  # non-finite gradients in a row before giving up
