@@ -121,6 +121,46 @@ def test_without_poses_those_of_the_recording_are_offered(
     np.testing.assert_array_equal(again.layers.store.array("track"), after)
 
 
+def test_poses_whose_recording_is_gone_are_kept_beside_their_file(
+    viewer, poses_file, open_widget, hand, qtbot
+):
+    folder = poses_file.parent
+    poses_file.with_name("clip.mp4").unlink()
+
+    def opened_again() -> ReviewWidget:
+        viewer.open(poses_file, plugin="napari-semimultipose")
+        process_events()
+        return open_widget(ReviewWidget)
+
+    widget = opened_again()
+    assert widget.layers.view.image is None
+    swapped(widget, hand)
+    after = widget.layers.store.array("track").copy()
+    assert journals(folder) == ["poses.slp.semimultipose.journal"]
+
+    viewer.layers.clear()  # the next start of the program
+    viewer.window.remove_dock_widget(widget)
+    process_events()
+    again = opened_again()
+    plain = again.layers.points
+    assert (again.layers.store.array("track") != after).any()
+    assert again.file.banner.isVisible()
+    qtbot.mouseClick(again.file.banner.restore, Qt.MouseButton.LeftButton)
+    process_events()
+    assert again.layers.points is not plain
+    assert not plain.visible
+    np.testing.assert_array_equal(again.layers.store.array("track"), after)
+    swapped(again, hand)  # goes on in the same journal
+    (name,) = journals(folder)
+    changed = again.layers.store.array("track").copy()
+    np.testing.assert_array_equal(recover(folder / name).poses.track, changed)
+    again.save_as(poses_file)
+    qtbot.waitUntil(lambda: not again.saver.running, timeout=20_000)
+    process_events()
+    assert journals(folder) == []
+    np.testing.assert_array_equal(read_poses(poses_file).track, changed)
+
+
 def test_a_change_while_the_poses_are_saved_stays_in_the_journal(
     opened, open_widget, hand, poses_file, qtbot
 ):

@@ -49,13 +49,18 @@ class Keeping:
         window : str
             Tells the windows of this process apart.
         """
-        known = cls._known.get(store)
-        keeping = None if known is None else known()
+        keeping = cls.known(store)
         if keeping is None:
             keeping = cls(store, place, labels, window)
             if labels is not None:
                 keeping.claim.take(labels)
         return keeping
+
+    @classmethod
+    def known(cls, store: PoseStore) -> Keeping | None:
+        """Return what keeps a table, if it has begun."""
+        known = cls._known.get(store)
+        return None if known is None else known()
 
     def join(self, user: str) -> None:
         """Say that a widget works on the table."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.widgets import unsaved
 from napari_semimultipose.widgets.document import LabelsDocument, free_layer_name
+from napari_semimultipose.widgets.keeping import Keeping
 from napari_semimultipose.widgets.recordings import choose, find_recording
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Image
+    from napari.layers import Image, Points
 
 
 def open_document(viewer: napari.Viewer, path: Path, image: Image | None) -> LabelsDocument:
@@ -69,3 +71,28 @@ def restore_document(
     )
     document.restored_from(path, kept.format)
     return document
+
+
+def restore_without_recording(viewer: napari.Viewer, path: Path, labels: Path) -> Points:
+    """Go on with poses that were never saved and whose recording is not there.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    path : path
+        The journal that holds them.
+    labels : path
+        The file with the poses as they were before.
+
+    Raises
+    ------
+    SemiMultiPoseError
+        When the poses cannot be read.
+    """
+    kept = unsaved.read(path)
+    store = PoseStore(kept.poses)
+    layers = PredictionLayers(viewer, store, name=free_layer_name(viewer, labels.stem))
+    autosave = Keeping.of_store(store, labels, kept.labels or labels, str(id(viewer))).autosave
+    autosave.adopt(path)
+    autosave.format = kept.format
+    return layers.points

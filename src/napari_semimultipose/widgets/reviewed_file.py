@@ -17,7 +17,7 @@ from napari_semimultipose.widgets.choosers import LayerBox
 from napari_semimultipose.widgets.document import document_of
 from napari_semimultipose.widgets.keeping import Keeping
 from napari_semimultipose.widgets.layer_frames import is_frames
-from napari_semimultipose.widgets.opening import restore_document
+from napari_semimultipose.widgets.opening import restore_document, restore_without_recording
 from napari_semimultipose.widgets.recordings import place_of_recording
 from napari_semimultipose.widgets.restore import RestoreBanner
 
@@ -32,7 +32,8 @@ _ME = "review"
 class ReviewedFile(QObject):
     """Keeps the poses that are reviewed, and offers those of a program that was killed.
 
-    Poses whose recording is not open are not kept: nobody would find them again.
+    The journal of poses whose recording is not open belongs to their file; without one they are not kept, as nobody
+    would find them again.
 
     Parameters
     ----------
@@ -88,11 +89,16 @@ class ReviewedFile(QObject):
 
     def _keep(self) -> None:
         layers = self._layers
-        if layers is None or layers.closed or layers.view.image is None:
+        if layers is None or layers.closed:
             return
-        place, window = place_of_recording(layers.view.image), str(id(self._viewer))
-        self._keeping = Keeping.of_store(layers.store, place, self._labels(), window)
-        self._keeping.join(_ME)
+        image, labels = layers.view.image, self._labels()
+        place = labels if image is None else place_of_recording(image)
+        known = Keeping.known(layers.store)
+        if place is not None:
+            known = Keeping.of_store(layers.store, place, labels, str(id(self._viewer)))
+        if known is not None:
+            self._keeping = known
+            known.join(_ME)
 
     def _labels(self) -> Path | None:
         """Return the file that the poses came from."""
@@ -116,24 +122,30 @@ class ReviewedFile(QObject):
 
     def offer(self) -> None:
         """Offer poses of the recording that were never saved, if there are any."""
-        image, layers = self._image(), self._layers
-        if image is None:
+        image, layers, labels = self._image(), self._layers, self._labels()
+        place = labels if image is None else place_of_recording(image)
+        if place is None:
             self.banner.hide()
             return
         used = set() if self._keeping is None else self._keeping.autosave.paths
         poses = None if layers is None else layers.store.snapshot
-        self.banner.look(place_of_recording(image), used, self._labels(), poses)
+        self.banner.look(place, used, labels, poses)
 
     def _restore(self, path: Path) -> None:
-        before, labels = self._layers, self._labels()
+        before, labels, image = self._layers, self._labels(), self._image()
         try:
-            document = restore_document(self._viewer, path, self._image(), None)
+            if image is None and labels is not None:
+                points = restore_without_recording(self._viewer, path, labels)
+                same = True
+            else:
+                document = restore_document(self._viewer, path, image, None)
+                points, same = document.points, labels == document.path
         except SemiMultiPoseError as error:
             self.said.emit(str(error))
             return
-        if before is not None and not before.closed and labels == document.path:
+        if before is not None and not before.closed and same:
             before.points.visible = False  # the same poses, before the changes
-        self.restored.emit(document.points)
+        self.restored.emit(points)
 
     # -------------------------------------------------------------------- save
 
