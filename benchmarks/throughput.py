@@ -143,7 +143,8 @@ def bees(results: Results, data: Path, model: Path, repeats: int) -> None:
     """Stills with a dozen bees."""
     root = data / "honeybee"
     names = json.loads((root / "splits.json").read_text("utf-8"))["dev_test"]
-    for way, settings in (("stills", {}), ("stills, four turns", {"predict.turns": 4})):
+    ways = (("stills", {"predict.turns": 1}), ("stills, four turns", {"predict.turns": 4}))
+    for way, settings in ways:
         key = f"honeybee/{way}"
         if key in results:
             continue

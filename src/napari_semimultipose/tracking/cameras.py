@@ -132,6 +132,10 @@ def _camera(table: dict[str, Any], path: Path) -> Camera:
         ) from None
 
 
+_DEPTH_STEPS = 3
+"""The depths of a point are known from the step before; at first they count as equal."""
+
+
 def rotation_matrix(vector: FloatArray) -> FloatArray:
     """Rotation [3, 3] about an axis by its length in radians (Rodrigues' formula)."""
     angle = float(np.linalg.norm(vector))
@@ -162,28 +166,32 @@ def triangulate(
     """
     shape = pixels.shape[:-2]
     seen = np.asarray(np.isfinite(pixels).all(-1))
-    rows = []
+    lines, weights = [], []
     for v, camera in enumerate(cameras):
-        focal = np.abs(camera.matrix[0, 0])
         plane = camera.to_plane(
             np.where(seen[..., v, None], pixels[..., v, :], camera.matrix[:2, 2])
         )
-        w = np.where(seen[..., v], focal, 0.0)
+        w = np.where(seen[..., v], np.abs(camera.matrix[0, 0]), 0.0)
         if weight is not None:
             w = w * np.where(seen[..., v], weight[..., v], 0.0)
         full = np.column_stack([camera.rotation, camera.translation])
-        for i in range(2):
-            # Divided by the distance, so that an error counts in pixels and not times the distance.
-            line = plane[..., i, None] * full[2] - full[i]
-            rows.append(w[..., None] * line / max(np.abs(camera.translation[2]), 1e-9))
-    system = np.stack(rows, -2)
+        lines.append(np.stack([plane[..., i, None] * full[2] - full[i] for i in range(2)], -2))
+        weights.append(w)
     # Scaled columns: the fourth one is of the size of the distances.
-    scale = np.ones(4)
-    scale[:3] = 1.0 / max(float(np.median([np.abs(c.translation[2]) for c in cameras])), 1e-9)
-    system = system / scale
-    gram = np.einsum("...ri,...rj->...ij", system, system).reshape(-1, 4, 4)
-    _, vectors = np.linalg.eigh(gram)
-    solution = vectors[:, :, 0] / scale
-    with np.errstate(divide="ignore", invalid="ignore"):
-        points = (solution[:, :3] / solution[:, 3:]).reshape(*shape, 3)
+    size = max(float(np.linalg.norm(camera.translation)) for camera in cameras) or 1.0
+    scale = np.array([1.0, 1.0, 1.0, 1.0 / size])
+    system, certain = np.stack(lines, -3) * scale, np.stack(weights, -1)  # [..., V, 2, 4], [..., V]
+    axes = np.stack([camera.rotation[2] for camera in cameras])
+    along = np.array([camera.translation[2] for camera in cameras])
+    near = np.ones(seen.shape)
+    for _ in range(_DEPTH_STEPS):
+        # Divided by the depth, so that an error counts in pixels and not times the depth.
+        rows = system * (certain / near)[..., None, None]
+        gram = np.einsum("...vri,...vrj->...ij", rows, rows).reshape(-1, 4, 4)
+        _, vectors = np.linalg.eigh(gram)
+        solution = vectors[:, :, 0] * scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            points = (solution[:, :3] / solution[:, 3:]).reshape(*shape, 3)
+        depth = np.abs(np.nan_to_num(points) @ axes.T + along)
+        near = np.maximum(depth, 1e-3 * depth.max(-1, keepdims=True) + 1e-12)
     return np.where((seen.sum(-1) >= 2)[..., None], points, np.nan)

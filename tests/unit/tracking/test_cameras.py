@@ -56,3 +56,40 @@ def test_triangulation_undoes_projection(distortion: list[float]) -> None:
     np.testing.assert_allclose(triangulate(cameras, pixels), points, atol=1e-6)
     pixels[3, 0, 2] = np.nan
     assert np.isnan(triangulate(cameras, pixels)[3, 0]).all()
+
+
+@pytest.mark.parametrize("along", [0.0, 1e-6, 0.5, -3.0])
+def test_a_camera_may_be_the_origin_of_the_world(along: float) -> None:
+    """As the reference of a stereo calibration is: the depth of the point counts, not the camera's place."""
+    rng = np.random.default_rng(1)
+    points = rng.uniform(-60, 60, (200, 3)) + [0, 0, 500]
+    none = np.zeros(8)
+    cameras = [
+        Camera("left", MATRIX, none, np.eye(3), np.array([0, 0, along])),
+        Camera(
+            "right", MATRIX, none, rotation_matrix(np.array([0, 0.3, 0])), np.array([-160, 0, 20.0])
+        ),
+    ]
+    pixels = np.stack([c.project(points) for c in cameras], -2)
+    np.testing.assert_allclose(triangulate(cameras, pixels), points, atol=1e-5)
+    noisy = triangulate(cameras, pixels + rng.normal(0, 1, pixels.shape))
+    again = np.stack([c.project(noisy) for c in cameras], -2)
+    # two of the four coordinates' worth of noise is taken up by the three of the point
+    assert np.linalg.norm(again - pixels, axis=-1).mean() < 1.3
+
+
+def test_near_and_far_cameras_count_in_pixels() -> None:
+    """A camera ten times as far away must not weigh ten times as much."""
+    rng = np.random.default_rng(2)
+    points = rng.uniform(-1, 1, (500, 3))
+    none = np.zeros(8)
+    cameras = [
+        Camera("a", MATRIX, none, np.eye(3), np.array([0, 0, 5.0])),
+        Camera("b", MATRIX, none, rotation_matrix(np.array([0, 1.2, 0])), np.array([0, 0, 5.0])),
+        Camera("far", MATRIX, none, rotation_matrix(np.array([0, 0.6, 0])), np.array([0, 0, 50.0])),
+    ]
+    noise = rng.normal(0, 1, (500, 3, 2))
+    pixels = np.stack([c.project(points) for c in cameras], -2) + noise
+    error = np.linalg.norm(triangulate(cameras, pixels) - points, axis=-1).mean()
+    near = np.linalg.norm(triangulate(cameras[:2], pixels[:, :2]) - points, axis=-1).mean()
+    assert error < 1.05 * near
