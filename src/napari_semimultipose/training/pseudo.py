@@ -152,7 +152,7 @@ def pseudo_labels(
             points, known = points[:, mirror], known[:, mirror]
         sure = (found.score[here] >= confident) & (known.sum(1) >= max(1, known.shape[1] // 2))
         inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
-        doubtful = boxes_of(points[~sure], torch.ones_like(known[~sure]))
+        doubtful = boxes_of(xy[here][~sure], torch.ones_like(known[~sure]))
         out.append(
             Labels(
                 points[sure],
@@ -189,6 +189,6 @@ class Unknown:
         unknown = ((seen < 0) | (seen > self._last)).any(-1)
         if len(self._boxes):
             low, high = self._boxes[:, :2], self._boxes[:, 2:]
-            inside = (points[:, None] >= low) & (points[:, None] <= high)
+            inside = (seen[:, None] >= low) & (seen[:, None] <= high)
             unknown |= inside.all(-1).any(1)
         return unknown

@@ -62,7 +62,7 @@ def test_triangulation_undoes_projection(distortion: list[float]) -> None:
 def test_a_camera_may_be_the_origin_of_the_world(along: float) -> None:
     """As the reference of a stereo calibration is: the depth of the point counts, not the camera's place."""
     rng = np.random.default_rng(1)
-    points = rng.uniform(-60, 60, (200, 3)) + [0, 0, 500]
+    points = rng.uniform(-60, 60, (200, 3)) + np.array([0, 0, 500])
     none = np.zeros(8)
     cameras = [
         Camera("left", MATRIX, none, np.eye(3), np.array([0, 0, along])),

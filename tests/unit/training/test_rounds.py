@@ -17,7 +17,7 @@ from napari_semimultipose.losses.objective import Labels
 from napari_semimultipose.models.directpose import LevelOutput, Output
 from napari_semimultipose.training.events import Done, Event, Notice, Step
 from napari_semimultipose.training.loop import train
-from napari_semimultipose.training.pseudo import Unknown, pseudo_poses
+from napari_semimultipose.training.pseudo import Unknown, map_points, pseudo_labels, pseudo_poses
 from napari_semimultipose.training.rounds import PseudoRounds, labels_whole_frames
 
 if TYPE_CHECKING:
@@ -130,6 +130,31 @@ def test_nothing_is_known_outside_the_frame() -> None:
     points = torch.tensor([[5.0, 5], [15, 5], [48, 19], [52, 5], [15, 25]])
     assert unknown(points).tolist() == [True, False, False, True, True]
     assert Labels(points, points, points, unknown).ignored is unknown
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_doubtful_animals_are_left_out_where_they_are_in_the_view(side: float) -> None:
+    """Boxes are in px of what the teacher saw, whatever the view shows of it: turned, enlarged, mirrored."""
+    turn = torch.tensor([[0.0, -2.0 * side, 90.0], [2.0, 0.0, -10.0]])
+    unknown = Unknown(torch.tensor([[10.0, 20, 14, 30]]), turn, (60, 60))
+    seen = torch.tensor([[12.0, 25], [12, 31], [9, 25], [30, 30]])
+    assert unknown(map_points(turn, seen)).tolist() == [True, False, False, False]
+
+
+def test_the_teacher_of_views_leaves_out_the_same_places_as_that_of_frames() -> None:
+    turn = torch.tensor([[0.0, -1.0, 120.0], [1.0, 0.0, 3.0]])
+    said = seen(True)
+    (of_view,) = pseudo_labels(said, turn[None], 128, Config().loss, 0.3, torch.tensor([0, 1]))
+    found = pseudo_poses(said, (128, 128), Config().loss)
+    boxes = torch.from_numpy(found.doubtful).float()
+    of_frame = Unknown(boxes, turn, (128, 128))
+    points = map_points(
+        turn, torch.cartesian_prod(torch.arange(0.0, 128, 3), torch.arange(0.0, 128, 3))
+    )
+    there = of_view.ignored(points)
+    assert there.any()
+    assert not there.all()
+    assert torch.equal(there, of_frame(points))
 
 
 def terms(events: list[Event]) -> set[str]:
