@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_semimultipose.config import DataConfig
 from napari_semimultipose.data.clips import Footage, footage_of
@@ -93,7 +94,7 @@ def prepare(
     Parameters
     ----------
     poses : Poses
-        The labels. Predicted instances are no labels and are left out.
+        The labels. Predicted instances are no labels and are left out; frames that hold nothing else are unlabelled.
     frames : mapping of int to Frames
         The recording of each index into ``poses.videos``.
     unlabeled : sequence of Frames
@@ -115,10 +116,12 @@ def prepare(
         If a recording is missing.
     """
     rows = range(len(poses)) if labeled_rows is None else labeled_rows
+    are_labels = _are_labels(poses, chosen=labeled_rows is not None)
+    unlabelled = sum(not are_labels[r] and bool(poses.present[r].any()) for r in rows)
+    rows = [r for r in rows if are_labels[r]]
     # Frames, not rows: the rows get another order in the next line.
     wanted = {(int(poses.video[r]), int(poses.frame[r])) for r in rows}
-    # An instance counts as a label unless a network made it.
-    given = poses
+    given, unlearned = poses, int(_predicted(poses)[rows].sum())
     poses = poses.keep(poses.source != Source.PREDICTED)
     excluded = set(exclude)
     missing = sorted({video for video, _ in wanted} - set(frames))
@@ -149,6 +152,14 @@ def prepare(
             + _only_predicted(given)
         )
     notes = _check_positions(poses, labelled)
+    if unlabelled:
+        notes = (*notes, f"{unlabelled} frames with predicted animals alone count as unlabelled")
+    if unlearned:
+        notes = (
+            *notes,
+            f"{unlearned} predicted animals on labelled frames are no labels and count as background: accept those "
+            "that are right, and delete the others",
+        )
     for video, recording in frames.items():
         free += [
             FrameRef(recording, i, (video, i))
@@ -264,9 +275,26 @@ def with_points_inside(poses: Poses, refs: Sequence[FrameRef]) -> Poses:
     return replace(poses, visible=visible)
 
 
+def _predicted(poses: Poses) -> NDArray[np.bool_]:
+    """Which instances [F, I] a network made; all others count as labels."""
+    return np.asarray(poses.present & (poses.source == Source.PREDICTED))
+
+
+def _are_labels(poses: Poses, *, chosen: bool) -> NDArray[np.bool_]:
+    """Which rows [F] a person labelled, or marked as empty.
+
+    Among predictions a frame without an animal is none that a person looked at, unless the rows were chosen.
+    """
+    predicted = _predicted(poses)
+    rows = np.asarray((poses.present & ~predicted).any(1))
+    if chosen or not predicted.any():
+        rows = rows | ~poses.present.any(1)
+    return rows
+
+
 def _only_predicted(poses: Poses) -> str:
     """Say what to do with poses that are predictions and no labels."""
-    count = int((poses.present & (poses.source == Source.PREDICTED)).sum())
+    count = int(_predicted(poses).sum())
     if not count:
         return ""
     return (

@@ -87,6 +87,45 @@ def test_predicted_animals_are_no_labels() -> None:
     assert len(prepare(predicted.accepted(), FRAMES, DataConfig()).train) == 18
 
 
+def test_frames_with_predicted_animals_alone_are_unlabelled() -> None:
+    """Trained as frames without animals they would teach that these are background."""
+    source = np.full((20, 1), Source.HUMAN)
+    source[5:] = Source.PREDICTED
+    made = poses(source=source)
+    data = prepare(made, FRAMES, DataConfig())
+    assert keys(data.train) | keys(data.validation) == {(0, i) for i in range(5)}
+    assert keys(data.unlabeled) >= {(0, i) for i in range(5, 20)}
+    assert "15 frames with predicted animals alone" in " ".join(data.notes)
+    # neither is a frame without any animal among predictions, unless it was chosen
+    nothing = made.visible.copy()
+    nothing[19] = 0
+    made = replace(made, visible=nothing)
+    data = prepare(made, FRAMES, DataConfig())
+    assert (0, 19) in keys(data.unlabeled)
+    data = prepare(made, FRAMES, DataConfig(), labeled_rows=[0, 1, 7, 19])
+    assert keys(data.train) | keys(data.validation) == {(0, 0), (0, 1), (0, 19)}
+
+
+def test_frames_without_animals_among_labels_are_labelled() -> None:
+    made = poses()
+    nothing = made.visible.copy()
+    nothing[19] = 0
+    data = prepare(replace(made, visible=nothing), FRAMES, DataConfig())
+    assert (0, 19) in keys(data.train) | keys(data.validation)
+    assert data.notes == ()
+
+
+def test_predicted_animals_beside_labels_are_told() -> None:
+    made = poses()
+    both = {
+        name: np.concatenate([getattr(made, name)] * 2, 1)
+        for name in ("xy", "score", "instance_score", "track", "visible", "source")
+    }
+    both["source"][:, 1] = Source.PREDICTED
+    data = prepare(replace(made, **both), FRAMES, DataConfig())
+    assert "20 predicted animals on labelled frames" in " ".join(data.notes)
+
+
 def test_no_label_at_all_is_an_error() -> None:
     with pytest.raises(LabelsError, match="label at least one frame"):
         prepare(Poses.empty(SKELETON), FRAMES, DataConfig())
