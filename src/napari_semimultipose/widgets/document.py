@@ -25,6 +25,7 @@ from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import keys, layer_keys
 from napari_semimultipose.widgets.keeping import Keeping
+from napari_semimultipose.widgets.other_videos import other_videos, remove_poses
 from napari_semimultipose.widgets.recordings import place_of_recording, shows, video_of
 from napari_semimultipose.widgets.suggested import labelled_in, predictions_on, suggested_frames
 
@@ -114,6 +115,9 @@ class LabelsDocument:
     ) -> LabelsDocument:
         """Go on with the poses of a Points layer, whoever made it.
 
+        If the layer shows one of several videos of a labels file, the labels of the others come along, and their
+        layers go: there is one table of a file.
+
         Raises
         ------
         LabelsError
@@ -125,9 +129,16 @@ class LabelsDocument:
         info = info_from_metadata(points.metadata)
         path = points.source.path
         file = None if path is None else Path(path)
+        others, layers = other_videos(viewer, points)
         if info is not None and info.store is not None and PoseView.of(points) is not None:
+            if others is not None:
+                info.store.add(others)
+            remove_poses(viewer, layers)
             return cls(viewer, info.store, image, info.video, points=points, path=file)
         poses = poses_from_layer(points, skeleton)
+        if others is not None:
+            poses = Poses.concatenate([poses, others])
+        remove_poses(viewer, layers)
         video = 0 if info is None else info.video
         if not poses.videos[video].path and not poses.videos[video].images:
             videos = list(poses.videos)

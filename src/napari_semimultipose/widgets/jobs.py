@@ -18,6 +18,7 @@ from napari_semimultipose.errors import FramesError, LabelsError, SemiMultiPoseE
 from napari_semimultipose.metrics import Metrics
 from napari_semimultipose.poses import Poses, Skeleton, Video
 from napari_semimultipose.training.events import Event, Failed, Notice
+from napari_semimultipose.widgets.other_videos import with_other_videos
 from napari_semimultipose.widgets.preload import import_quietly
 
 if TYPE_CHECKING:
@@ -393,8 +394,20 @@ def _measured(model: Path, poses: Poses) -> tuple[Metrics, Mapping[str, str]]:
         return {}, dict.fromkeys(TITLES, str(error))
 
 
-def saving_events(poses: Poses, path: Path) -> Iterator[Any]:
-    """Write poses to a file; yields `Saved` or `Failed`."""
+def saving_events(poses: Poses, path: Path, *, whole: bool = False) -> Iterator[Any]:
+    """Write poses to a file; yields `Saved` or `Failed`.
+
+    Parameters
+    ----------
+    whole : bool
+        Keep what the file holds of videos of which there are no poses here.
+    """
+    if whole:
+        try:
+            poses = with_other_videos(poses, path)
+        except SemiMultiPoseError as error:
+            yield Failed(f"the poses could not be saved to {path}: {error}")
+            return
     yield from _save(poses, path)
 
 

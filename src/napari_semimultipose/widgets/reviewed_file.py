@@ -91,7 +91,7 @@ class ReviewedFile(QObject):
         layers = self._layers
         if layers is None or layers.closed:
             return
-        image, labels = layers.view.image, self._labels()
+        image, labels = layers.view.image, self.path
         place = labels if image is None else place_of_recording(image)
         known = Keeping.known(layers.store)
         if place is not None:
@@ -100,8 +100,9 @@ class ReviewedFile(QObject):
             self._keeping = known
             known.join(_ME)
 
-    def _labels(self) -> Path | None:
-        """Return the file that the poses came from."""
+    @property
+    def path(self) -> Path | None:
+        """The file that the poses came from."""
         path = None if self._layers is None else self._layers.points.source.path
         return None if path is None else Path(path)
 
@@ -122,7 +123,7 @@ class ReviewedFile(QObject):
 
     def offer(self) -> None:
         """Offer poses of the recording that were never saved, if there are any."""
-        image, layers, labels = self._image(), self._layers, self._labels()
+        image, layers, labels = self._image(), self._layers, self.path
         place = labels if image is None else place_of_recording(image)
         if place is None:
             self.banner.hide()
@@ -132,7 +133,7 @@ class ReviewedFile(QObject):
         self.banner.look(place, used, labels, poses)
 
     def _restore(self, path: Path) -> None:
-        before, labels, image = self._layers, self._labels(), self._image()
+        before, labels, image = self._layers, self.path, self._image()
         try:
             if image is None and labels is not None:
                 points = restore_without_recording(self._viewer, path, labels)
