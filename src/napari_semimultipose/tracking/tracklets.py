@@ -20,8 +20,11 @@ _PATIENCE = 2.0
 # and of a further animal, where their number is not known.
 _LEAP = 2.0
 _BIRTH = 5.0
-# With a fixed number of animals: pieces that are considered together, the longest first.
+# With a fixed number of animals: so many pieces are joined at once, else so many in a window.
 _MOST_PIECES = 1500
+_WINDOW = 800
+# Share of the price of a join that a chain pays at the end of a window for having left its place.
+_WAY_BACK = 0.5
 # Pairs of pieces that are compared at once.
 _BLOCK = 100_000
 
@@ -125,26 +128,66 @@ def _any_number(pieces: Animals, scale: Scale, config: TrackConfig) -> IntArray:
 def _fixed_number(pieces: Animals, scale: Scale, config: TrackConfig) -> tuple[IntArray, IntArray]:
     """Successor [T] of each piece, and the pieces outside of the N best chains.
 
+    Many pieces are joined in windows of time: of each the first half is settled, and the chains that lead out of it
+    go on in the next.
+    """
+    total = len(pieces)
+    order = np.argsort(pieces.begin, kind="stable")
+    successor = np.full(total, -1, np.int64)
+    surplus = np.zeros(total, bool)
+    heads = np.zeros(0, np.int64)
+    start = 0
+    while start < total:
+        whole = total - start <= _MOST_PIECES
+        window = order[start : start + (_MOST_PIECES if whole else _WINDOW)]
+        used = np.concatenate([heads, window])
+        after, alone = _best_chains(
+            pieces.take(used), len(heads), scale, config.animals, goes_on=not whole
+        )
+        settled = np.zeros(len(used), bool)
+        settled[: len(used) if whole else len(heads) + len(window) // 2] = True
+        follows = (after >= 0) & settled[after]
+        inner = settled & follows
+        successor[used[inner]] = used[after[inner]]
+        surplus[used[settled & alone]] = True
+        heads = used[settled & ~follows & ~alone]
+        start += int(settled.sum()) - (len(used) - len(window))
+    return successor, np.flatnonzero(surplus)
+
+
+def _best_chains(
+    pieces: Animals, heads: int, scale: Scale, animals: int, *, goes_on: bool
+) -> tuple[IntArray, BoolArray]:
+    """Successor [T] of each piece, and which are in none of the N best chains.
+
+    Each of the first pieces, the heads, begins a chain. Where time goes on, a chain that ends far from all heads pays
+    a part of the way back: else an animal that is hidden would rather be a stray than nothing.
+
     The assignment has a row for the end of each piece and for each of N sources, and a column for
     the beginning of each piece and for each of N drains.
     """
-    total, animals = len(pieces), config.animals
+    t = len(pieces)
     value = _values(pieces)
-    # The heaviest ones; of equal ones the earliest.
-    used = np.sort(np.lexsort((pieces.begin, -value))[:_MOST_PIECES])
-    t = len(used)
-    before, after, price = _joins(pieces.take(used), scale, None, 0.0)
+    value[:heads] = value.sum() + 1.0
+    before, after, price = _joins(pieces, scale, None, 0.0)
     cost = np.full((t + animals, t + animals), np.inf)
-    cost[before, after] = price - value[used][after]
+    joins = after >= heads
+    cost[before[joins], after[joins]] = (price - value[after])[joins]
     cost[np.arange(t), np.arange(t)] = 0.0
-    cost[t:, :t] = -value[used]
+    cost[t:, :t] = -value
     cost[:, t:] = 0.0
+    if goes_on and heads:
+        way = np.full((heads, t), _LEAP)
+        first = before < heads
+        way[before[first], after[first]] = price[first]
+        cost[heads:t, t:] = _WAY_BACK * way.min(0)[heads:, None]
     i, j = linear_sum_assignment(cost)
-    successor = np.full(total, -1, np.int64)
+    successor = np.full(t, -1, np.int64)
     joined = (i < t) & (j < t) & (i != j)
-    successor[used[i[joined]]] = used[j[joined]]
-    alone = used[i[(i < t) & (i == j)]]
-    return successor, np.concatenate([np.setdiff1d(np.arange(total), used), alone])
+    successor[i[joined]] = j[joined]
+    alone = np.zeros(t, bool)
+    alone[i[(i < t) & (i == j)]] = True
+    return successor, alone
 
 
 def _values(pieces: Animals) -> FloatArray:

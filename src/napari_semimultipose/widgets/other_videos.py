@@ -40,7 +40,8 @@ def other_videos(viewer: napari.Viewer, points: Points) -> tuple[Poses | None, l
     if info is None or path is None or len(info.videos) < 2:
         return None, []
     mine = poses_from_layer(points)
-    layers, parts = [], []
+    layers: list[Points] = []
+    parts: list[Poses] = []
     for layer in viewer.layers:
         other = info_from_metadata(layer.metadata) if isinstance(layer, Points) else None
         if layer is points or other is None or layer.source.path != path:

@@ -106,3 +106,22 @@ def test_many_pieces_with_a_fixed_number_keep_the_long_ones(
     )  # fmt: skip
     assert found[:3] == [0, 1, 0]
     assert set(found[3:]) == {-1}
+
+
+def test_windows_of_pieces_lose_no_animal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two animals in many pieces, one of them hidden for as long as several windows last, and strays."""
+    monkeypatch.setattr("napari_semimultipose.tracking.tracklets._MOST_PIECES", 12)
+    monkeypatch.setattr("napari_semimultipose.tracking.tracklets._WINDOW", 8)
+    parts, true = [], []
+    for k in range(30):
+        parts.append(piece(len(parts), 20 * k, 20 * k + 12, 0, 0))
+        true.append(0)
+        if not 8 <= k < 20:
+            parts.append(piece(len(parts), 20 * k + 3, 20 * k + 15, 300, 300))
+            true.append(1)
+        if k % 5 == 2:
+            parts.append(piece(len(parts), 20 * k + 1, 20 * k + 1, 900, 30 * k))
+            true.append(-1)
+    assert joined(*parts, animals=2) == true
+    turned = joined(*parts[::-1], animals=2)
+    assert turned == true
