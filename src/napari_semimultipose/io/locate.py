@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.places import (
@@ -221,6 +222,13 @@ def _videos_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
 
 
+def _there(paths: Sequence[Path], needed: NDArray[np.int64]) -> bool:
+    """Whether the needed ones of some images exist, or any where none is needed."""
+    if len(needed):
+        return all(paths[i].is_file() for i in needed)
+    return any(path.is_file() for path in paths)
+
+
 def _find_images(poses: Poses, index: int, folders: Sequence[Path]) -> list[str] | None:
     video = poses.videos[index]
     names = video.images
@@ -229,13 +237,15 @@ def _find_images(poses: Poses, index: int, folders: Sequence[Path]) -> list[str]
     bases = [Path(video.path)] if video.path else []
     for base in [*bases, *folders, *(f / sub for f in folders for sub in _SUBFOLDERS)]:
         paths = [base / name.replace("\\", "/") for name in names]
-        if all(paths[i].is_file() for i in needed):
+        if _there(paths, needed):
             return [str(p) for p in paths]
     for folder in folders:
         files = _files_below(folder, {name_parts(name)[-1] for name in names})
         found = match_names([names[i] for i in needed], files)
         if all(place is not None for place in found):
             rest = match_names(names, files)
+            if not len(needed) and all(place is None for place in rest):
+                continue
             return [files[p] if p is not None else n for p, n in zip(rest, names, strict=True)]
     return None
 

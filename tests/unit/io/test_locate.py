@@ -179,3 +179,13 @@ def test_several_missing_videos_are_found_by_name_below_a_folder(tmp_path: Path)
     assert found[0].path == str(tmp_path / "day2" / "a.mp4")
     assert found[1].path == str(tmp_path / "day2" / "b.mp4")
     assert found[3] == Video(str(tmp_path / "stills"), ("img/1.png", "img/2.png"))
+
+
+def test_images_without_any_label_are_looked_for_where_some_of_them_are(labels, tmp_path):
+    """As for the recordings of labels of which no row is wanted; elsewhere there would be no file at all."""
+    names = ("1.png", "2.png")
+    empty = labels_of(Video("/gone", names), frames=())
+    assert resolve_videos(empty, labels) == {0: None}
+    touch(labels.parent / "images" / "2.png")
+    found = resolve_videos(empty, labels)[0]
+    assert found[1] == str(labels.parent / "images" / "2.png")
