@@ -10,7 +10,7 @@ from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.widgets import unsaved
 from napari_semimultipose.widgets.document import LabelsDocument, free_layer_name
 from napari_semimultipose.widgets.keeping import Keeping
-from napari_semimultipose.widgets.recordings import choose, find_recording
+from napari_semimultipose.widgets.recordings import choose, find_recording, place_of_recording
 
 if TYPE_CHECKING:
     import napari
@@ -63,7 +63,9 @@ def restore_document(
     poses = kept.poses
     found = choose(poses, [image] if image is not None else [])
     if found is None and image is not None and len(poses.videos) == 1:
-        found = poses, 0, image
+        place = place_of_recording(image)
+        if not unsaved.is_elsewhere(poses.videos[0].path, place):
+            found = poses, 0, image
     poses, video, image = found or find_recording(viewer, poses, path, image)
     name = free_layer_name(viewer, "labels")
     document = LabelsDocument(

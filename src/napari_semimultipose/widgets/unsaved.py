@@ -102,22 +102,51 @@ def found(place: Path, labels: Path | None = None) -> list[Path]:
                 if path.name.endswith(OLD_SUFFIX):
                     belongs = _is_named(path, name, OLD_SUFFIX)
                 else:
-                    belongs = path.name.endswith(SUFFIX) and _belongs(path, name, place)
+                    beside = folder == anchor.parent
+                    belongs = path.name.endswith(SUFFIX) and _belongs(
+                        path, name, place, labels, beside=beside
+                    )
                 if belongs and not is_busy(path):
                     files.add(path)
     return sorted(files, key=lambda p: p.stat().st_mtime, reverse=True)
 
 
-def _belongs(path: Path, name: str, place: Path) -> bool:
-    """Whether a journal has labels of a recording or labels file, by its name or its content."""
+def _belongs(path: Path, name: str, place: Path, labels: Path | None, *, beside: bool) -> bool:
+    """Whether a journal has labels of a recording or labels file, by its name or its content.
+
+    In the user's folder the journals of many recordings lie together, and some have the same name: there it
+    must not name another one that exists.
+    """
     known = origin_of(path)
     if known is None:
         return False
+    origin, videos = known
+    recordings = {origin.recording, *(video.path for video in videos)}
+    if not beside and not (
+        any(_is_file(known, place) for known in recordings)
+        or (labels is not None and _is_file(origin.labels, labels))
+    ):
+        namesakes = [known for known in recordings if Path(known).name == place.name]
+        if any(is_elsewhere(known, place) for known in namesakes):
+            return False
     if _is_named(path, name, SUFFIX):
         return True
-    origin, videos = known
-    recordings = {Path(origin.recording).name, *(video.name for video in videos)}
-    return place.name in recordings and _ASIDE.search(path.name) is None
+    names = {Path(origin.recording).name, *(video.name for video in videos)}
+    return place.name in names and _ASIDE.search(path.name) is None
+
+
+def _is_file(known: str, place: Path) -> bool:
+    """Whether a stored path names this file, which may be gone."""
+    if not known:
+        return False
+    path = Path(known)
+    both = path.exists() and place.exists()
+    return path.samefile(place) if both else path == place
+
+
+def is_elsewhere(known: str, place: Path) -> bool:
+    """Whether a stored path names another file than this one, and that is there."""
+    return bool(known) and Path(known).exists() and not _is_file(known, place)
 
 
 def _is_named(path: Path, name: str, suffix: str) -> bool:

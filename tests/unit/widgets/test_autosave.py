@@ -530,3 +530,27 @@ def test_the_same_labels_are_recognised(place):
     place_point(store, 1)
     assert not unsaved.holds_no_more(keeper.path, PoseStore(store.take([0])).snapshot())
     keeper.close()
+
+
+def test_namesakes_in_read_only_folders_do_not_get_each_others_labels(tmp_path, monkeypatch):
+    """All their journals lie together in the user's folder."""
+    days = [tmp_path / day / "cam1.mp4" for day in ("day1", "day2")]
+    for path in days:
+        path.parent.mkdir()
+        path.write_bytes(b"x")
+    monkeypatch.setattr(unsaved.os, "access", lambda path, mode: False)
+    store = PoseStore(replace(new_store().snapshot(), videos=(Video(str(days[0])),)))
+    keeper = Autosave(store, days[0])
+    place_point(store)
+    keeper.close()
+    assert keeper.path.parent == unsaved.user_folder()
+    assert unsaved.found(days[0]) == [keeper.path]
+    assert unsaved.found(days[1]) == []
+    # A recording that was moved is the only one of its name, and is found by that.
+    days[0].unlink()
+    assert unsaved.found(days[1]) == [keeper.path]
+    # A copied project has its journals beside it.
+    days[0].write_bytes(b"x")
+    copied = days[1].with_name("cam1.semimultipose.journal")
+    copied.write_bytes(keeper.path.read_bytes())
+    assert unsaved.found(days[1]) == [copied]
