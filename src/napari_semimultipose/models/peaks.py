@@ -68,7 +68,8 @@ def decode(output: HeatmapOutput, sigma_cells: float) -> Positions:
     """Positions of the highest peaks, and the share of the probability near them.
 
     Mean shift with a Gaussian window, from the highest cell on: its fixed point is the centre of a
-    Gaussian peak, wherever it lies between the cells. The gradient runs through the last step.
+    Gaussian peak, wherever it lies between the cells. At the border the mean is compared with that of a peak that is
+    cut off in the same way. The gradient runs through the last step.
 
     Parameters
     ----------
@@ -140,26 +141,43 @@ def _climb(
     axis = reach.to(maps.dtype)
     center = torch.zeros((n, 2), device=maps.device)
     detached = window.detach()
+    top = torch.stack([top_x, top_y], 1).to(maps.dtype)
+    last = top.new_tensor([maps.shape[2] - 1, maps.shape[1] - 1])
+    place = top[..., None] + axis  # [P, 2, R]
+    there = (place >= 0) & (place <= last[:, None])
+    # Of a Gaussian under the window: what the mean below would be of, were it not cut off by the border.
+    spread = sigma_cells**2 * width**2 / (sigma_cells**2 + width**2)
     for step in range(_STEPS):
         source = window if step == _STEPS - 1 else detached
         weight = torch.exp(-((axis - center[..., None]) ** 2) / (2 * width**2))  # [P, 2, R]
         y = source @ weight[:, 0, :, None]  # sum over x
         y_x = source @ (weight[:, 0] * axis)[..., None]
         mass = (y[..., 0] * weight[:, 1]).sum(1).clamp(min=1e-12)
-        center = torch.stack(
+        mean = torch.stack(
             [
                 (y_x[..., 0] * weight[:, 1]).sum(1) / mass,
                 (y[..., 0] * weight[:, 1] * axis).sum(1) / mass,
             ],
             1,
         )
-    top = torch.stack([top_x, top_y], 1).to(maps.dtype)
+        expected, variance = _moments(axis, there, center, spread)
+        center = center + (mean - expected) * (spread / variance)
+        center = torch.maximum(torch.minimum(center, last + 0.5 - top), -0.5 - top)
     xy = (top + center + 0.5) * stride - 0.5
     with torch.no_grad():
         far = (axis - center[:, :1])[:, None, :] ** 2 + (axis - center[:, 1:])[:, :, None] ** 2
         near = far <= (_NEAR * sigma_cells) ** 2
         found = (detached * near).sum((1, 2))
     return xy, found
+
+
+def _moments(axis: Tensor, there: Tensor, center: Tensor, spread: float) -> tuple[Tensor, Tensor]:
+    """Mean and variance [P, 2] of Gaussians about centres [P, 2], over the cells of an axis [R] that are `there`."""
+    weight = torch.where(there, torch.exp(-((axis - center[..., None]) ** 2) / (2 * spread)), 0.0)
+    weight = weight / weight.sum(-1, keepdim=True).clamp(min=1e-12)
+    mean = (weight * axis).sum(-1)
+    variance = (weight * (axis - mean[..., None]) ** 2).sum(-1)
+    return mean, variance.clamp(min=0.1 * spread)
 
 
 def decode_surer(output: HeatmapOutput, sigma_cells: float) -> Positions:

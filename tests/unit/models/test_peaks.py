@@ -28,6 +28,33 @@ def test_positions_between_the_cells_have_no_bias(downsample: int, sigma: float)
     assert found.mass.min() > 0.95
 
 
+@pytest.mark.parametrize("downsample", [1, 2, 3])
+@pytest.mark.parametrize("sigma", [1.25, 2.0])
+def test_positions_at_the_border_have_no_bias(downsample: int, sigma: float) -> None:
+    """A peak that is cut off must not be drawn inwards."""
+    stride = 2**downsample
+    width, height = 48 * stride, 36 * stride
+    at = torch.linspace(-0.45, 5 * stride, 80)  # px; from beyond the centre of the outermost cell on
+    left = torch.stack([at, torch.full_like(at, height / 2)], 1)
+    corner = torch.stack([at, at], 1)
+    xy = torch.cat([left, torch.tensor([width, height]) - 1 - left, corner])[:, None]
+    visible = torch.ones((len(xy), 1), dtype=torch.bool)
+    maps = gaussian_maps(xy, visible, (36, 48), stride, sigma)
+    found = decode(HeatmapOutput(maps.clamp(min=1e-30).log(), stride), sigma)
+    assert (found.xy - xy).norm(dim=-1).max() < 0.05
+    assert found.mass.min() > 0.95
+
+
+def test_no_position_is_outside_of_the_picture() -> None:
+    logits = torch.full((1, 3, 32, 32), -20.0)
+    logits[0, 0, 0, :] = 5.0
+    logits[0, 1, :, 31] = 5.0
+    logits[0, 2, 0, 0] = 30.0
+    xy = decode(HeatmapOutput(logits, 4), 1.25).xy
+    assert xy.min() >= -0.5
+    assert xy.max() <= 127.5
+
+
 def test_two_equal_peaks_give_one_of_them_and_half_the_mass() -> None:
     xy = torch.tensor([[[40.0, 40.0]], [[160.0, 100.0]]])
     maps = gaussian_maps(xy, torch.ones((2, 1), dtype=torch.bool), (40, 60), 4, 1.25)
