@@ -26,6 +26,8 @@ from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.sample import SyntheticRecording
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.io.video_writer import write_video
+from napari_semimultipose.models.checkpoint import ModelInfo, write_info
+from napari_semimultipose.models.ensemble import EnsembleInfo, member_folder, write_ensemble
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 from napari_semimultipose.sources import read_entries
 from napari_semimultipose.training import events
@@ -581,3 +583,28 @@ def test_the_options_of_both_commands_that_train_reach_the_settings(
     assert (config.train.iterations, config.train.minutes) == (5, 0)
     assert (config.train.seed, config.train.device) == (3, "cpu")
     assert told["unlabeled"] == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("more", "length"), [((), (5000, 0.0)), (("--minutes", "3", "--device", "cpu"), (0, 3.0))]
+)
+def test_a_grown_ensemble_trains_as_long_as_its_first_members(
+    more: tuple[str, ...], length: tuple[int, float], truth_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    told: dict[str, api.Config] = {}
+
+    def learning(labels: Path, out: Path, **given: object) -> list[events.Event]:
+        told.update(given)  # type: ignore[arg-type]
+        return [events.Done(out, 5, "finished")]
+
+    out = tmp_path / "m"
+    config = api.Config().with_settings({"train.iterations": 5000, "train.minutes": 0})
+    write_ensemble(out, EnsembleInfo(5, (0,)))
+    write_info(member_folder(out, 0), ModelInfo(SKELETON, config, 1.0, 30.0))
+    monkeypatch.setattr(api, "train_ensemble", learning)
+    result = run("ensemble", truth_file, "--out", out, "--members", 8, *more)
+    assert result.exit_code == 0, result.output
+    train = told["config"].train
+    assert (train.iterations, train.minutes) == length
+    assert train.device == ("cpu" if more else "auto")

@@ -67,29 +67,35 @@ def ensemble(
     The same command goes on where it was stopped: finished members are skipped.
     """
     from napari_semimultipose import api
+    from napari_semimultipose.models.checkpoint import is_model_folder, read_info
     from napari_semimultipose.models.ensemble import is_ensemble, member_folder
 
     free = further_frames(context, unlabeled)
-    chosen = {
-        **length_settings(minutes, iterations),
-        **named_settings(model, method, losses, cameras, around, seed),
-    }
+    first = member_folder(out, 0)
+    going_on = is_ensemble(out) and is_model_folder(first)
+    chosen = length_settings(minutes, iterations)
     if device is not None:
         chosen["train.device"] = device
-    config = api.Config.from_preset(preset or "default")
+    if going_on:
+        config = read_info(first).config
+    else:
+        chosen |= named_settings(model, method, losses, cameras, around, seed)
+        config = api.Config.from_preset(preset or "default")
     project = lightning_pose_project(labels)
     notes: Sequence[str] = ()
     if project is not None:
         labels, frames, notes = project.labels, frames or project.frames, project.notes
         free = free or list(project.videos)
-        config = config.with_settings(project.settings)
+        config = config if going_on else config.with_settings(project.settings)
     config = config.with_settings(chosen).with_settings(settings or [])
-    going_on = is_ensemble(out) and member_folder(out, 0).is_dir()
     with progress("training") as display, stop_on_signal() as stop:
         for note in notes:
             display.note(note)
         if going_on:
-            display.note(f"going on with the ensemble in {out}, with its own settings")
+            display.note(
+                f"going on with the ensemble in {out}, with its own settings; only --minutes, --iterations and "
+                "--device can be given anew"
+            )
         follow(
             api.train_ensemble(
                 labels,
