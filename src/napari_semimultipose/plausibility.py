@@ -19,7 +19,7 @@ import numpy as np
 from napari_semimultipose.agreement import CameraAgreement, join, of_other_cameras
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import LabelsError, ModelError
-from napari_semimultipose.io.places import match_names
+from napari_semimultipose.io.places import name_parts, same_place
 from napari_semimultipose.labeling.alignment import same_keypoints, usual_step
 from napari_semimultipose.labeling.pairs import positions_on
 from napari_semimultipose.metrics import POSE, TEMPORAL, VIEWS, Metric
@@ -122,11 +122,16 @@ class Yardstick:
         names = [name for name in images if name is not None]
         if not self.parts or len(names) < len(images) or not names:
             return None
-        out = ["unused"] * len(names)
+        known: dict[str, list[tuple[tuple[str, ...], str]]] = {}
         for part, members in self.parts.items():
-            for row, found in enumerate(match_names(names, members)):
-                if found is not None:
-                    out[row] = part
+            for member in members:
+                place = name_parts(member)
+                known.setdefault(place[-1], []).append((place, part))
+        out = []
+        for row, name in enumerate(names):
+            place = name_parts(f"{poses.videos[int(poses.video[row])].path}/{name}")
+            found = {part for other, part in known.get(place[-1], ()) if same_place(place, other)}
+            out.append(found.pop() if len(found) == 1 else "unused")
         return out
 
     def measure(self, poses: Poses) -> Work:

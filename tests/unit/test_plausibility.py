@@ -247,6 +247,27 @@ def test_images_have_their_names_and_the_set_that_they_were_in(
     )
 
 
+def test_images_of_other_sessions_with_the_same_file_names_were_not_used(
+    tmp_path: Path, model: Path, flock: Poses
+) -> None:
+    (model / "split.json").write_text(
+        '{"train": [[0, "s1/img0.png"], [0, "s2/img0.png"]], "validation": [[0, "s1/img2.png"]]}'
+    )
+    xy = bodies(np.random.default_rng(8), 3)[:, None]
+    names = tuple(f"img{i}.png" for i in range(3))
+
+    def sets(folder: str) -> list[str]:
+        poses = predicted(xy, videos=(Video(folder, names),))
+        api.measure(poses, model=model, out=tmp_path / "images.csv")
+        return [row[-1] for row in rows_of(tmp_path / f"images_{POSE}.csv")[1:]]
+
+    assert sets("/data/s9") == ["unused"] * 3
+    assert sets("/data/s2") == ["train", "unused", "unused"]
+    assert sets("/moved/to/s1") == ["train", "unused", "validation"]
+    # Without a folder the first fits two, which are both of one set.
+    assert sets("") == ["train", "unused", "validation"]
+
+
 def test_a_model_without_labels(tmp_path: Path, model: Path, herd: Poses) -> None:
     (model / "labels.slp").unlink()
     with pytest.raises(ModelError, match="give the labels"):

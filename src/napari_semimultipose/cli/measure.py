@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from napari_semimultipose.cli.options import names_of
 from napari_semimultipose.errors import ConfigError
 from napari_semimultipose.metrics import TITLES, Metric
+from napari_semimultipose.sources import some
 
 if TYPE_CHECKING:
     from napari_semimultipose.plausibility import Yardstick
@@ -72,6 +74,13 @@ def measure(
             raise ConfigError(f"--out {out} is a file; with several files it must be a folder")
         out.mkdir(parents=True, exist_ok=True)
         targets = [out / file.name for file in predictions]
+        count = Counter(target.stem for target in targets)
+        twice = [str(file) for file in predictions if count[file.stem] > 1]
+        if twice:
+            raise ConfigError(
+                f"the tables of these files would have the same names in {out}: {some(twice)}; leave out --out, and "
+                "they lie beside the files"
+            )
     elif out is not None:
         targets = [out]
     parts = [api.read_poses(file) for file in predictions]

@@ -77,6 +77,15 @@ def match_names(wanted: Sequence[str], have: Sequence[str]) -> list[int | None]:
     return found
 
 
+def same_place(a: Sequence[str], b: Sequence[str]) -> bool:
+    """Whether the parts of two names mean one file for certain, although its project may have moved.
+
+    The folder counts, where both have one: sessions have files of the same names.
+    """
+    common = _common_tail(a, b)
+    return common >= min(2, len(a), len(b)) and common > 0
+
+
 def _common_tail(a: Sequence[str], b: Sequence[str]) -> int:
     n = 0
     while n < min(len(a), len(b)) and a[-1 - n] == b[-1 - n]:

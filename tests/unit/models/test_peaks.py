@@ -34,7 +34,9 @@ def test_positions_at_the_border_have_no_bias(downsample: int, sigma: float) -> 
     """A peak that is cut off must not be drawn inwards."""
     stride = 2**downsample
     width, height = 48 * stride, 36 * stride
-    at = torch.linspace(-0.45, 5 * stride, 80)  # px; from beyond the centre of the outermost cell on
+    at = torch.linspace(
+        -0.45, 5 * stride, 80
+    )  # px; from beyond the centre of the outermost cell on
     left = torch.stack([at, torch.full_like(at, height / 2)], 1)
     corner = torch.stack([at, at], 1)
     xy = torch.cat([left, torch.tensor([width, height]) - 1 - left, corner])[:, None]
