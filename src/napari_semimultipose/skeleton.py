@@ -94,6 +94,8 @@ _VIEW = re.compile(
     r"(top|bot|bottom|side|front|back|rear|mirror\d*|cam\d+|camera\d+|view\d+)$", re.I
 )
 
+_ENDS_OF_BODIES = {"front", "back", "rear"}
+
 
 def animal_and_view(name: str) -> tuple[str, str]:
     """Split the name of an animal that is seen in several views: ``mouse1_top`` is mouse1 in the view top.
@@ -117,14 +119,14 @@ def views_in_names(keypoints: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     -------
     tuple of tuples of str
         The keypoints of each view, in the same order of body parts; empty without at least two
-        views that share two body parts.
+        views that share two body parts. ``front`` and ``back`` alone tell limbs, not views.
     """
     places: dict[str, dict[str, str]] = {}
     for name in keypoints:
         part, view = animal_and_view(name)
         if part and view:
             places.setdefault(view, {})[part] = name
-    if len(places) < 2:
+    if len(places) < 2 or places.keys() <= _ENDS_OF_BODIES:
         return ()
     common = [p for p in next(iter(places.values())) if all(p in v for v in places.values())]
     if len(common) < 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_semimultipose.skeleton import Skeleton
+from napari_semimultipose.skeleton import Skeleton, views_in_names
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,14 @@ def test_names_without_sides_are_no_pairs() -> None:
 def test_given_pairs_are_kept() -> None:
     given = Skeleton(("earL", "earR", "a", "b"), symmetry=((2, 3),))
     assert given.with_guessed_symmetry() is given
+
+
+def test_views_are_told_by_names_and_limbs_are_none() -> None:
+    assert views_in_names(("nose_top", "tail_top", "nose_bot", "tail_bot", "lever")) == (
+        ("nose_top", "tail_top"),
+        ("nose_bot", "tail_bot"),
+    )
+    paws = ("paw_left_front", "paw_left_back", "paw_right_front", "paw_right_back")
+    assert views_in_names(paws) == ()
+    assert views_in_names(("wrist_front", "elbow_front", "wrist_rear", "elbow_rear")) == ()
+    assert len(views_in_names(("nose_front", "ear_front", "nose_side", "ear_side"))) == 2

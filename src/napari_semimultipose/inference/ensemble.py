@@ -25,7 +25,7 @@ _SIGMA = 0.15
 _MARGIN_PX = 10.0
 
 
-def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust") -> Poses:
+def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust", most: int = 0) -> Poses:
     """Join what the members of an ensemble found.
 
     Of every animal that at least half of the members see, a keypoint is at the median of the members
@@ -41,11 +41,13 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust") -> Poses:
         The spread of the result: the standard deviation of the members without the farthest one (of
         four or more), times sqrt(M / m) where only m of M have the keypoint; or, as published, of all.
         NaN where one member has the keypoint.
+    most : int
+        Most animals on a frame, those with the highest mean scores; 0: any number.
 
     Returns
     -------
     Poses
-        Without tracks, unless all members have one animal a frame. A single member is returned as it is.
+        With the tracks of the first member, where it has the animal. A single member is returned as it is.
 
     Raises
     ------
@@ -61,6 +63,7 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust") -> Poses:
         row = np.flatnonzero(stack.present.any((0, 2)))
         xy, score = stack.xy[:, row, 0], stack.score[:, row, 0]
         there, instance_score = stack.present[:, row, 0], stack.instance_score[:, row, 0]
+        track = _one_track(members, stack, row)
     else:
         row, pick = _clusters(stack)
         m = np.arange(len(members))[:, None]
@@ -69,10 +72,12 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust") -> Poses:
         xy = np.where(there[..., None, None], stack.xy[m, row, slot], np.nan)
         score = np.where(there[..., None], stack.score[m, row, slot], 0.0)
         instance_score = np.where(there, stack.instance_score[m, row, slot], 0.0)
+        track = np.where(there[0], stack.track[row, slot[0]], -1)
     center, deviation, mean = combine(xy, score, spread)
     enough = np.isfinite(center[..., 0]).any(-1)
-    rows = row[enough]
-    one_track = stack.n_slots == 1 and all((p.track[p.present] >= 0).all() for p in members)
+    if most:
+        enough &= _rank(row, np.where(enough, instance_score.mean(0), -np.inf)) < most
+    rows, track = row[enough], track[enough]
     return Poses.from_instances(
         members[0].skeleton,
         stack.frame[rows],
@@ -80,13 +85,33 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust") -> Poses:
         video=stack.video[rows],
         score=mean[enough],
         instance_score=instance_score.mean(0)[enough],
-        track=np.full(len(rows), 0 if one_track else -1),
+        track=track,
         source=np.full(len(rows), Source.PREDICTED),
         spread=deviation[enough],
         videos=members[0].videos,
-        track_names=members[0].track_names[:1] if one_track else (),
+        track_names=members[0].track_names if (track >= 0).any() else (),
         empty_frames=zip(stack.video.tolist(), stack.frame.tolist(), strict=True),
     )
+
+
+def _one_track(members: Sequence[Poses], stack: _Stack, row: IntArray) -> IntArray:
+    """Tracks of the one animal of rows of a stack: the same on all where each member has one track."""
+    if not all((p.track[p.present] >= 0).all() for p in members):
+        return np.full(len(row), -1)
+    mine = np.unique(members[0].track[members[0].present])
+    if len(mine) > 1:
+        return np.where(stack.present[0, row, 0], stack.track[row, 0], -1)
+    return np.full(len(row), mine[0] if len(mine) else 0)
+
+
+def _rank(row: IntArray, score: FloatArray) -> IntArray:
+    """Place of each score among those of its row, 0 for the highest."""
+    order = np.lexsort((-score, row))
+    begin = np.r_[True, np.diff(row[order]) > 0]
+    first = np.maximum.accumulate(np.where(begin, np.arange(len(row)), 0))
+    rank = np.empty(len(row), np.int64)
+    rank[order] = np.arange(len(row)) - first
+    return rank
 
 
 def combine(
@@ -141,12 +166,13 @@ def _pick(ordered: FloatArray, place: IntArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Stack:
-    """The members' tables on common rows: M members, F frames, N slots, K keypoints."""
+    """The members' tables on common rows: M members, F frames, N slots, K keypoints; the tracks [F, N] of the first."""
 
     xy: FloatArray
     score: FloatArray
     instance_score: FloatArray
     present: BoolArray
+    track: IntArray
     frame: IntArray
     video: IntArray
 
@@ -180,6 +206,7 @@ class _Stack:
             np.zeros((*shape, k)),
             np.zeros(shape),
             np.zeros(shape, bool),
+            np.full(shape[1:], -1, np.int64),
             np.array([key[1] for key in place], np.int64),
             np.array([key[0] for key in place], np.int64),
         )
@@ -192,6 +219,8 @@ class _Stack:
             out.score[i, at, :slots] = member.score[rows][:, :, order]
             out.instance_score[i, at, :slots] = member.instance_score[rows]
             out.present[i, at, :slots] = member.present[rows]
+            if i == 0:
+                out.track[at, :slots] = member.track[rows]
         return out
 
 

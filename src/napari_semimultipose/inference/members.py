@@ -81,4 +81,5 @@ def predict_stream(
             if sum(len(chunk) for chunk in chunks) < len(block):
                 return  # stopped: the others have not seen these frames
             parts.append(Poses.concatenate(chunks))
-        yield PredictedChunk(fuse(parts), start + len(block), len(frame_range))
+        joined = fuse(parts, most=predictor.config.max_animals)
+        yield PredictedChunk(joined, start + len(block), len(frame_range))

@@ -167,3 +167,43 @@ def test_keypoints_in_another_order() -> None:
         visible=parts[1].visible[:, :, [2, 0, 1]],
     )
     np.testing.assert_allclose(by_place(fuse([parts[0], turned])), by_place(parts[0]))
+
+
+def test_the_tracks_of_the_first_member_stay() -> None:
+    """Proofread identities must not be lost because another model is asked as well."""
+    parts, _ = members(3)
+    order = np.argsort(np.argsort(parts[0].xy[:, :, 0, 0], 1), 1)  # track: place from left to right
+    named = replace(parts[0], track=order, track_names=("one", "two", "three"))
+    fused = fuse([named, *parts[1:]])
+    assert fused.track_names == ("one", "two", "three")
+    x = np.argsort(np.argsort(fused.xy[:, :, 0, 0], 1), 1)
+    np.testing.assert_array_equal(fused.track, x)
+    # An animal that the first member lacks has none; members without tracks get none from the others.
+    gone = named.visible.copy()
+    gone[1, 2] = 0
+    fused = fuse([replace(named, visible=gone), *parts[1:]])
+    assert (fused.track[1] == -1).sum() == 1
+    assert (np.delete(fused.track, 1, 0) >= 0).all()
+    assert (fuse([parts[1], named, parts[2]]).track == -1).all()
+
+
+def test_two_animals_that_take_turns_stay_two() -> None:
+    xy = np.random.default_rng(0).uniform(0, 500, (2, 6, 1, 3, 2))
+    track = np.array([0, 0, 1, 1, 0, 1])[:, None]
+    parts = [Poses(SKELETON, m, np.arange(6), source=np.ones((6, 1), int), track=track) for m in xy]
+    np.testing.assert_array_equal(fuse(parts).track, track)
+
+
+def test_no_more_animals_than_asked_for() -> None:
+    """Two members may find different animals, so that together they have more than each."""
+    parts, _ = members(2)
+    few = []
+    for part, lacks in zip(parts, (0, 2), strict=True):
+        left_out = np.argsort(np.argsort(part.xy[:, :, 0, 0], 1), 1) == lacks
+        few.append(replace(part, visible=np.where(left_out[..., None], 0, part.visible)))
+    assert (fuse(few).present.sum(1) == 3).all()
+    fused = fuse(few, most=2)
+    assert (fused.present.sum(1) == 2).all()
+    # the animal that both have is the surest
+    both = fuse(few).instance_score.max(1)
+    np.testing.assert_allclose(fused.instance_score.max(1), both)
