@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice, pairwise
@@ -21,6 +22,7 @@ from napari_semimultipose.io.tracks import all_track_names, give_columns
 from napari_semimultipose.poses import IntArray, Poses, Skeleton, Source, Video, Visibility
 
 SCORER = "napari"
+_COLLECTED = re.compile(r"CollectedData_(?P<scorer>.+)\.(csv|h5)")
 # Coordinates that are read, in the order of the arrays here.
 _READ = ("x", "y", "likelihood", "visible", *(name for pair in VARIANCES for name in pair))
 UNIQUE = "single"  # DeepLabCut's name for the body parts that exist once, not once an animal
@@ -183,12 +185,22 @@ class TableStyle:
     visible: bool = False
 
 
-def write(poses: Poses, path: Path) -> list[str]:
+def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
     """Write a DeepLabCut table: ``.csv``, or ``.h5`` by the suffix.
+
+    The scorer is that of the file that is replaced, or of its name (``CollectedData_SCORER.csv``): DeepLabCut leaves
+    labels of others out. The images of that file that nobody has labelled stay in its list.
 
     It has individuals when any frame has several animals or any animal a track, and likelihoods
     when any instance is not a human's; then also, where they are known, the variances of positions in px^2
     (``x_var``, ``y_var``). Frames of a recording are rows by number.
+
+    Parameters
+    ----------
+    poses : Poses
+    path : path
+    target : path, optional
+        The file that is replaced.
 
     Returns
     -------
@@ -200,10 +212,10 @@ def write(poses: Poses, path: Path) -> list[str]:
     LabelsError
         For labels of several videos.
     """
-    return _write_one(poses, path, _style("DeepLabCut", poses, has_individuals(poses)))
+    return _write_one(poses, path, _style("DeepLabCut", poses, has_individuals(poses)), target)
 
 
-def write_lightning_pose(poses: Poses, path: Path) -> list[str]:
+def write_lightning_pose(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
     """Write a Lightning Pose CSV file: one animal a frame, otherwise as `write`."""
     if (poses.present.sum(1) > 1).any():
         raise LabelsError(
@@ -212,7 +224,8 @@ def write_lightning_pose(poses: Poses, path: Path) -> list[str]:
         )
     style = _style("Lightning Pose", poses, False)
     occluded = bool((poses.visible == Visibility.OCCLUDED).any())
-    return _write_one(poses, path, replace(style, visible=occluded and not style.likelihood))
+    style = replace(style, visible=occluded and not style.likelihood)
+    return _write_one(poses, path, style, target)
 
 
 def _style(name: str, poses: Poses, multi: bool) -> TableStyle:
@@ -236,7 +249,9 @@ def _is_predicted(poses: Poses) -> bool:
     return bool((poses.source[poses.present] != Source.HUMAN).any())
 
 
-def _write_one(poses: Poses, path: Path, style: TableStyle) -> list[str]:
+def _write_one(
+    poses: Poses, path: Path, style: TableStyle, target: Path | None = None
+) -> list[str]:
     used = sorted(set(poses.video.tolist())) or [0]
     if len(used) > 1:
         names = ", ".join(poses.videos[v].name or f"video {v}" for v in used)
@@ -245,7 +260,7 @@ def _write_one(poses: Poses, path: Path, style: TableStyle) -> list[str]:
             f"({names}): write a DeepLabCut project folder or a SLEAP file"
         )
     table = table_from_poses(poses, used[0], style)
-    write_table(table, path)
+    write_table(_as_before(table, path.name, target), path)
     said = lost_in_table(poses, style)
     if edges := len(poses.skeleton.edges):
         said.append(f"{style.name} tables hold no skeleton: {edges} edges")
@@ -253,6 +268,32 @@ def _write_one(poses: Poses, path: Path, style: TableStyle) -> list[str]:
     if not video.images and video.path:
         said.append(f"{style.name} tables do not name their recording: {video.path}")
     return said
+
+
+def _as_before(table: Table, name: str, target: Path | None) -> Table:
+    """Give a table the scorer of the one that it replaces, and the images of that without any position."""
+    named = _COLLECTED.fullmatch(name)
+    table = replace(table, scorer=named["scorer"]) if named else table
+    try:
+        before = None if target is None else read_table(target)
+    except LabelsError:
+        before = None  # a file of something else, which the user chose to replace
+    if before is None:
+        return table
+    table = replace(table, scorer=before.scorer or table.scorer)
+    if not (before.named and (table.named or not table.index)):
+        return table
+    empty = np.atleast_1d(np.isnan(before.values).all(1)).tolist()
+    known = {name_parts(str(image)) for image in table.index}
+    more = [
+        i for i, e in zip(before.index, empty, strict=True) if e and name_parts(str(i)) not in known
+    ]
+    order = {name_parts(str(image)): place for place, image in enumerate(before.index)}
+    index = [str(image) for image in [*table.index, *more]]
+    nothing = [Visibility.ABSENT if c == "visible" else np.nan for _, _, c in table.columns]
+    values = np.concatenate([table.values, np.tile(nothing, (len(more), 1))])
+    at = sorted(range(len(index)), key=lambda i: (order.get(name_parts(index[i]), len(order)), i))
+    return replace(table, index=[index[i] for i in at], values=values[at])
 
 
 def table_from_poses(poses: Poses, video: int, style: TableStyle) -> Table:

@@ -126,6 +126,7 @@ FORMATS: dict[str, Format] = {
             "visibility, images without animals, scores of animals, skeleton edges",
             "deeplabcut:read",
             "deeplabcut:write",
+            needs_target=True,
         ),
         Format(
             "deeplabcut-project",
@@ -149,6 +150,7 @@ FORMATS: dict[str, Format] = {
             "tracks, images without animals, scores of animals, skeleton edges",
             "deeplabcut:read",
             "deeplabcut:write_lightning_pose",
+            needs_target=True,
         ),
         Format(
             "lightning-pose-project",

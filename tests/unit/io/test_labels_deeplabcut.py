@@ -13,6 +13,7 @@ from pose_strategies import assert_same, poses
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.labels import read_poses, write_poses
+from napari_semimultipose.io.tables import Table, read_table, write_table
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
 SKELETON = Skeleton(("nose", "tail"))
@@ -473,3 +474,30 @@ def test_one_followed_animal_has_no_individuals(tmp_path):
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "one.csv").read_text()
     write_poses(replace(poses, track_names=("Tom",)), tmp_path / "named.csv")
     assert "individuals,Tom" in (tmp_path / "named.csv").read_text()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".h5"])
+def test_a_table_that_is_replaced_keeps_its_scorer_and_its_images(tmp_path, suffix):
+    """DeepLabCut leaves labels of another scorer out; an image that is not labelled yet is still to be labelled."""
+    folder = tmp_path / "labeled-data" / "clip"
+    folder.mkdir(parents=True)
+    path = folder / f"CollectedData_Alice{suffix}"
+    names = [f"labeled-data/clip/img{i}.png" for i in range(4)]
+    values = np.array([[1.0, 2], [np.nan, np.nan], [5, 6], [np.nan, np.nan]])
+    write_table(Table("Alice", [("", "nose", "x"), ("", "nose", "y")], names, values), path)
+    poses = read_poses(path)
+    assert len(poses) == 2
+    more = Poses(
+        poses.skeleton, np.full((1, 1, 1, 2), 9.0), [3], videos=poses.videos
+    )  # another one gets labelled
+    assert "scorer" not in str(write_poses(Poses.concatenate([poses, more]), path))
+    after = read_table(path)
+    assert after.scorer == "Alice"
+    assert list(after.index) == names
+    np.testing.assert_array_equal(after.values, [[1, 2], [np.nan, np.nan], [5, 6], [9, 9]])
+    # A new file is of the scorer in its name, another name tells none.
+    other = folder / f"CollectedData_Bob{suffix}"
+    write_poses(poses, other)
+    assert (read_table(other).scorer, len(read_table(other).index)) == ("Bob", 2)
+    write_poses(poses, folder / f"mine{suffix}")
+    assert read_table(folder / f"mine{suffix}").scorer == "napari"
