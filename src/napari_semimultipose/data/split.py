@@ -19,6 +19,9 @@ from napari_semimultipose.poses import Poses, Source
 if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
 
+_LOOKED_AT, _DARK = 3, 24
+"""Frames whose brightness is looked at; 12 of 16 bits give values up to 15."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -151,7 +154,7 @@ def prepare(
             "there is no labelled animal to learn from: label at least one frame with one animal"
             + _only_predicted(given)
         )
-    notes = _check_positions(poses, labelled)
+    notes = (*_check_positions(poses, labelled), *_check_brightness(labelled))
     if unlabelled:
         notes = (*notes, f"{unlabelled} frames with predicted animals alone count as unlabelled")
     if unlearned:
@@ -224,6 +227,18 @@ def _drawn(
 def _readable(recording: Frames) -> Sequence[int]:
     """Return the frames that can be read: labels with embedded images hold some only."""
     return range(len(recording)) if recording.stored is None else list(recording.stored)
+
+
+def _check_brightness(labelled: Sequence[FrameRef]) -> tuple[str, ...]:
+    """Tell of frames with hardly any grey levels, as those of cameras that use a part of 16 bits."""
+    some = [labelled[i] for i in spread_evenly(len(labelled), _LOOKED_AT)]
+    brightest = max(int(ref.frames[ref.index].max()) for ref in some)
+    if not 0 < brightest < _DARK:
+        return ()
+    return (
+        f"the frames are nearly black for the network: their brightest value is {brightest} of 255. Pictures of 10 "
+        "or 12 bits that are stored as 16 must be stretched first (12 bits: times 16), for training and prediction alike",
+    )
 
 
 def _check_positions(poses: Poses, labelled: Sequence[FrameRef]) -> tuple[str, ...]:

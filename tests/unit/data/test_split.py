@@ -168,3 +168,13 @@ def test_one_keypoint_keeps_the_scale_and_says_so() -> None:
     data = prepare(dots, FRAMES, DataConfig())
     assert data.scale == 1
     assert any("one keypoint" in note for note in data.notes)
+
+
+def test_frames_of_a_camera_with_fewer_bits_are_told() -> None:
+    """They look right in the viewer, which stretches them, and are black for the network."""
+    rng = np.random.default_rng(0)
+    bits12 = rng.integers(200, 4096, (40, 64, 80), np.uint16)
+    data = prepare(poses(), {0: open_frames(bits12)}, DataConfig())
+    assert "brightest value is 15 of 255" in " ".join(data.notes)
+    data = prepare(poses(), {0: open_frames(bits12 * np.uint16(16))}, DataConfig())
+    assert data.notes == ()
