@@ -247,6 +247,23 @@ def test_images_have_their_names_and_the_set_that_they_were_in(
     )
 
 
+def test_tables_of_files_of_one_name_are_not_written_over_each_other(
+    tmp_path: Path, model: Path, herd: Poses
+) -> None:
+    files = [tmp_path / run / "cam0.slp" for run in ("run1", "run2")]
+    for file in files:
+        file.parent.mkdir()
+        write_poses(replace(herd, videos=(Video(f"{file.parent.name}.mp4"),)), file)
+    command = ["measure", *map(str, files), "--model", str(model)]
+    result = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "tables")])
+    assert result.exit_code != 0
+    assert "would have the same names" in result.stderr
+    assert not list((tmp_path / "tables").glob("*.csv"))
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.stderr
+    assert all(list(file.parent.glob("cam0_*.csv")) for file in files)
+
+
 def test_images_of_other_sessions_with_the_same_file_names_were_not_used(
     tmp_path: Path, model: Path, flock: Poses
 ) -> None:
