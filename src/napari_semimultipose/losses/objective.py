@@ -40,12 +40,20 @@ class Labels:
         Which are known and inside the view.
     ignored : callable, optional
         Where background is not trained either.
+    placed : Tensor [I, K] of bool, optional
+        Which keypoints tell where the animal is, although they may be uncertain; by default those that are known.
     """
 
     keypoints: Tensor
     labeled: Tensor
     visible: Tensor
     ignored: Ignored | None = None
+    placed: Tensor | None = None
+
+    @property
+    def boxes(self) -> Tensor:
+        """Boxes [I, 4] of the animals."""
+        return boxes_of(self.keypoints, self.labeled if self.placed is None else self.placed)
 
 
 def supervised_terms(
@@ -91,7 +99,7 @@ def supervised_terms(
     heat_points = locations(map_size[0], map_size[1], output.heat_stride, device)
     n_keypoints = 0
     for one in labels:
-        box = boxes_of(one.keypoints, one.labeled)
+        box = one.boxes
         found = assign(grids, strides, box, one.labeled.any(1), config, level_ranges=level_ranges)
         instances.append(found.instance)
         centerness.append(found.centerness)

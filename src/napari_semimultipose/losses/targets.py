@@ -14,6 +14,8 @@ from torch import Tensor
 from napari_semimultipose.config import LossConfig
 
 _CENTER_RADIUS = 1.5  # in strides (FCOS center sampling)
+MARGIN = 0.25
+"""Around the box of an animal, in shares of its longer side: there may be a keypoint of it that is not known."""
 _BOX_PAD = 1.0  # px around the keypoints
 
 
@@ -185,8 +187,14 @@ def heat_target(
     return maps.amax(0)
 
 
+def widened(boxes: Tensor, margin: float = MARGIN) -> Tensor:
+    """Boxes [I, 4] enlarged on all sides by a share of their longer side."""
+    grow = margin * (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True)
+    return torch.cat([boxes[:, :2] - grow, boxes[:, 2:] + grow], 1)
+
+
 def missing_mask(
-    visible: Tensor, boxes: Tensor, size: tuple[int, int], stride: int, margin: float = 0.25
+    visible: Tensor, boxes: Tensor, size: tuple[int, int], stride: int, margin: float = MARGIN
 ) -> Tensor:
     """Cells [K, h, w] (True) where keypoint k is not to be trained, because an animal there lacks it.
 
@@ -196,8 +204,8 @@ def missing_mask(
     k = visible.shape[1]
     if len(boxes) == 0:
         return torch.zeros((k, height, width), dtype=torch.bool, device=boxes.device)
-    grow = margin * (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True)
-    low, high = boxes[:, :2] - grow, boxes[:, 2:] + grow
+    boxes = widened(boxes, margin)
+    low, high = boxes[:, :2], boxes[:, 2:]
     x = torch.arange(width, device=boxes.device) * stride + stride // 2
     y = torch.arange(height, device=boxes.device) * stride + stride // 2
     in_x = (x >= low[:, :1]) & (x <= high[:, :1])

@@ -21,7 +21,7 @@ from napari_semimultipose.inference.pairs import PairParting
 from napari_semimultipose.inference.plausible import PlausibleChoice
 from napari_semimultipose.inference.single import plausible_positions
 from napari_semimultipose.losses.objective import Labels
-from napari_semimultipose.losses.targets import boxes_of
+from napari_semimultipose.losses.targets import boxes_of, widened
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.models.heatmap import HeatmapTracker
 from napari_semimultipose.models.peaks import HeatmapOutput
@@ -78,7 +78,7 @@ def pseudo_poses(
     agree = agree & inside
     confident = config.tau[0]
     sure = (found.score >= confident) & (agree.sum(1) >= max(1, agree.shape[1] // 2))
-    doubtful = boxes_of(xy[~sure], torch.ones_like(agree[~sure]))
+    doubtful = widened(boxes_of(xy[~sure], torch.ones_like(agree[~sure])))
     return PseudoPoses(
         xy[sure].double().cpu().numpy(),
         agree[sure].cpu().numpy(),
@@ -152,13 +152,14 @@ def pseudo_labels(
             points, known = points[:, mirror], known[:, mirror]
         sure = (found.score[here] >= confident) & (known.sum(1) >= max(1, known.shape[1] // 2))
         inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
-        doubtful = boxes_of(xy[here][~sure], torch.ones_like(known[~sure]))
+        doubtful = widened(boxes_of(xy[here][~sure], torch.ones_like(known[~sure])))
         out.append(
             Labels(
                 points[sure],
                 known[sure],
                 known[sure] & inside[sure],
                 Unknown(doubtful, affine, (size, size)),
+                torch.ones_like(known[sure]),
             )
         )
     return out

@@ -255,6 +255,8 @@ class Objective:
                 one.labeled,
                 one.visible,
                 Unknown(one.doubtful, one.to_view, one.frame_size),
+                # Where the branches of the teacher disagree about a keypoint, it still belongs to the animal.
+                torch.ones_like(one.labeled),
             )
             for one in batch.pseudo
         ]

@@ -129,6 +129,37 @@ def test_a_missing_keypoint_is_not_trained_as_background(network: DirectPose) ->
     assert pull(ignore=False) > 0
 
 
+def test_uncertain_keypoints_tell_where_an_animal_is(network: DirectPose) -> None:
+    """The centre of a teacher's animal and what is left out around it come from all positions of it."""
+    xy = torch.tensor([[[12.0, 30], [32, 32], [52, 34]]])
+    known = torch.tensor([[False, False, True]])
+    everything = torch.ones_like(known)
+
+    def pulls(one: Labels) -> tuple[torch.Tensor, torch.Tensor]:
+        output = network(torch.full((1, 3, 64, 64), 0.5))
+        output.heat.retain_grad()
+        for level in output.levels:
+            level.cls.retain_grad()
+        terms = supervised_terms(output, [one], (64, 64), LossConfig(), groups=network.groups)
+        (terms["heat"] + terms["cls"]).backward()
+        assert output.heat.grad is not None
+        finest = min(output.levels, key=lambda level: level.stride)
+        assert finest.cls.grad is not None
+        return output.heat.grad[0], finest.cls.grad[0, 0]
+
+    heat, cls = pulls(Labels(xy, known, known, placed=everything))
+    _, as_labelled = pulls(Labels(xy, everything, everything))
+    positive = cls < 0  # pulled up
+    assert positive.any()
+    torch.testing.assert_close(positive, as_labelled < 0)
+    assert float(heat[0, 30 // 4, 12 // 4].abs()) == 0  # not known, and within the animal
+    assert float(heat[2, 34 // 4, 52 // 4]) < 0
+    # Without it the animal would be where its one known keypoint is.
+    heat, cls = pulls(Labels(xy, known, known))
+    assert not torch.equal(positive, cls < 0)
+    assert float(heat[0, 30 // 4, 12 // 4].abs()) > 0
+
+
 def test_ignored_places_are_not_trained(network: DirectPose) -> None:
     def everywhere(points: torch.Tensor) -> torch.Tensor:
         return torch.ones(len(points), dtype=torch.bool)
