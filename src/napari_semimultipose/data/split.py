@@ -13,7 +13,7 @@ from napari_semimultipose.config import DataConfig
 from napari_semimultipose.data.clips import Footage, footage_of
 from napari_semimultipose.data.frames import FrameRef, spread_evenly
 from napari_semimultipose.data.sessions import Sessions, moments
-from napari_semimultipose.errors import LabelsError, TrainingError
+from napari_semimultipose.errors import FramesError, LabelsError, TrainingError
 from napari_semimultipose.poses import Poses, Source
 
 if TYPE_CHECKING:
@@ -232,7 +232,10 @@ def _readable(recording: Frames) -> Sequence[int]:
 def _check_brightness(labelled: Sequence[FrameRef]) -> tuple[str, ...]:
     """Tell of frames with hardly any grey levels, as those of cameras that use a part of 16 bits."""
     some = [labelled[i] for i in spread_evenly(len(labelled), _LOOKED_AT)]
-    brightest = max(int(ref.frames[ref.index].max()) for ref in some)
+    try:
+        brightest = max(int(ref.frames[ref.index].max()) for ref in some)
+    except FramesError:
+        return ()  # training will say it, if it needs that frame
     if not 0 < brightest < _DARK:
         return ()
     return (

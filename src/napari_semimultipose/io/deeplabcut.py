@@ -281,7 +281,8 @@ def _as_before(table: Table, name: str, target: Path | None) -> Table:
     if before is None:
         return table
     table = replace(table, scorer=before.scorer or table.scorer)
-    if not (before.named and (table.named or not table.index)):
+    of_labels = all("likelihood" not in {c for _, _, c in t.columns} for t in (before, table))
+    if not (of_labels and before.named and (table.named or not table.index)):
         return table
     empty = np.atleast_1d(np.isnan(before.values).all(1)).tolist()
     known = {name_parts(str(image)) for image in table.index}
