@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_TRAINED_BETWEEN = 4.0  # between two validations, in times of what one takes
 _REPORT_S = 0.25  # least time between two `Step` events
 _SAVE_S = 120.0  # most time between two saved states
 _MIN_BEST = 5  # validation frames that make "best" more than luck
@@ -212,8 +213,12 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
                 reported = now_s
                 yield run.report()
             if data.validation and run.progress.share >= min(next_validation, 1):
-                next_validation = run.progress.share + config.train.validate_every
+                before = run.progress.share
                 yield run.validate(data)
+                # Training by the clock on a slow or busy processor must not spend itself in validations.
+                spent = run.progress.share - before
+                apart = max(config.train.validate_every, _TRAINED_BETWEEN * spent)
+                next_validation = run.progress.share + apart
                 if run.improved and len(data.validation) >= _MIN_BEST:
                     run.save_best()
                     yield Checkpoint(run.progress.iteration, run.folder, "best")

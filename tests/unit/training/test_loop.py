@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ from napari_semimultipose.training.loop import train
 
 if TYPE_CHECKING:
     from conftest import Job
+
+    from napari_semimultipose.data.split import TrainingData
 
 
 def of(events: list[Event], kind: type) -> list:
@@ -251,3 +254,25 @@ def test_settings_of_a_resumed_run_stay_but_it_may_grow(job: Job) -> None:
     assert isinstance(events[-1], Done)
     assert events[-1].iteration == 4
     assert read_info(job.out).config.train.seed == 5
+
+
+def test_slow_validations_leave_time_for_training(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock, ten validations of a tenth of the time each would be all that a slow processor does."""
+    plain = run_module.Run.validate
+    spent: list[float] = []
+
+    def slow(run: run_module.Run, data: TrainingData) -> Validation:
+        begin = time.monotonic()
+        found = plain(run, data)
+        time.sleep(0.8)
+        spent.append(time.monotonic() - begin)
+        return found
+
+    monkeypatch.setattr(run_module.Run, "validate", slow)
+    begin = time.monotonic()
+    events = list(train(**job.arguments("train.iterations=0", "train.minutes=0.1")))
+    assert isinstance(events[-1], Done), events[-1]
+    # the last one comes when the time is over
+    assert sum(spent[:-1]) < 0.45 * (time.monotonic() - begin - spent[-1])
