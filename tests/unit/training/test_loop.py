@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -31,11 +31,10 @@ from napari_semimultipose.training.events import (
     Validation,
 )
 from napari_semimultipose.training.loop import train
+from napari_semimultipose.training.schedule import Progress
 
 if TYPE_CHECKING:
     from conftest import Job
-
-    from napari_semimultipose.data.split import TrainingData
 
 
 def of(events: list[Event], kind: type) -> list:
@@ -260,19 +259,21 @@ def test_slow_validations_leave_time_for_training(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the clock, ten validations of a tenth of the time each would be all that a slow processor does."""
-    plain = run_module.Run.validate
-    spent: list[float] = []
+    clock = [0.0]
 
-    def slow(run: run_module.Run, data: TrainingData) -> Validation:
-        begin = time.monotonic()
-        found = plain(run, data)
-        time.sleep(0.8)
-        spent.append(time.monotonic() - begin)
-        return found
+    def takes(seconds: float, method: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*arguments: Any) -> Any:
+            clock[0] += seconds
+            return method(*arguments)
 
-    monkeypatch.setattr(run_module.Run, "validate", slow)
-    begin = time.monotonic()
-    events = list(train(**job.arguments("train.iterations=0", "train.minutes=0.1")))
-    assert isinstance(events[-1], Done), events[-1]
-    # the last one comes when the time is over
-    assert sum(spent[:-1]) < 0.45 * (time.monotonic() - begin - spent[-1])
+        return slow
+
+    monkeypatch.setattr(Progress, "elapsed_s", property(lambda self: clock[0]))
+    monkeypatch.setattr(run_module.Run, "step", takes(1.0, run_module.Run.step))
+    monkeypatch.setattr(run_module.Run, "validate", takes(6.0, run_module.Run.validate))
+    length = ("train.iterations=0", "train.minutes=1", "train.validate_every=0.1")
+    events = list(train(**job.arguments(*length)))
+    done = events[-1]
+    assert isinstance(done, Done), done
+    assert done.iteration > 40  # of 60 without any validation; 13 with one as soon as it is due
+    assert len(of(events, Validation)) >= 2
