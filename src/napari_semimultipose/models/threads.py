@@ -11,6 +11,10 @@ import psutil
 import torch
 
 _BLOCKS = 6  # that are measured before a decision
+_FEW_BLOCKS, _LONG_S = (
+    2,
+    4.0,
+)  # so many are enough that take so long: a wrong number can cost ten times the time
 _SHORT = 0.8  # of the processor time that the threads could have had: below, others want it too
 _IDLE_CORES = 0.6
 _GAIN = 0.95  # a new number must take less than this share of the time
@@ -96,7 +100,7 @@ class Threads:
         self._walls.append(self._clock() - wall)
         self._cpus.append(self._used() - cpu)
         if self._before is None:
-            if len(self._walls) >= _BLOCKS:
+            if _enough(self._walls):
                 self._consider()
         else:
             self._judge(*self._before)
@@ -138,7 +142,7 @@ class Threads:
         """Decide about a number that is being tried; the first block after a change does not count."""
         times = self._walls[1:]
         hopeless = len(times) == 1 and times[0] > _HOPELESS * wall_s
-        if len(times) < _BLOCKS and not hopeless:
+        if not _enough(times) and not hopeless:
             return
         if not hopeless and fmean(times) < _GAIN * wall_s:
             self._wait_s = _WAIT_S
@@ -157,6 +161,11 @@ class Threads:
         self.count = count
         self._walls, self._cpus = [], []
         self._set(count)
+
+
+def _enough(walls: list[float]) -> bool:
+    """Whether blocks that took so long [s] tell enough to decide."""
+    return len(walls) >= _BLOCKS or (len(walls) >= _FEW_BLOCKS and sum(walls) >= _LONG_S)
 
 
 def _idle_cores() -> float:

@@ -141,3 +141,12 @@ def test_room_is_made_for_a_while(monkeypatch) -> None:
     assert module._has_guest()
     now[0] = 101.6
     assert not module._has_guest()
+
+
+def test_steps_that_take_very_long_are_not_waited_for() -> None:
+    """In a training of two minutes six steps of ten seconds each are half of it."""
+    machine = Machine(cores=2, others=1, stall_s=10.0)
+    threads = watched(machine)
+    work(machine, threads, 2)
+    assert threads.count == 1
+    assert work(machine, threads, 20) < 40
