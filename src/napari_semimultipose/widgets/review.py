@@ -353,7 +353,7 @@ class ReviewWidget(WorkWidget):
             self.form.message.say(str(error), error=True)
             return
         copy, target = self.layers.store.copy(), path
-        whole = path == self.file.path
+        whole = self.file.came_from(path)
         self._saved_state = None if self.steps is None else self.steps.state
         self.saver.start(lambda should_stop: saving_events(copy.snapshot(), target, whole=whole))
         self._show()

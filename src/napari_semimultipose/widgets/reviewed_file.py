@@ -106,6 +106,11 @@ class ReviewedFile(QObject):
         path = None if self._layers is None else self._layers.points.source.path
         return None if path is None else Path(path)
 
+    def came_from(self, path: Path) -> bool:
+        """Whether the poses came from this file, however its path is written."""
+        own = self.path
+        return own is not None and own.exists() and path.exists() and own.samefile(path)
+
     def _image(self) -> Image | None:
         """Return the recording: that of the poses, or else one that is open."""
         own = None if self._layers is None or self._layers.closed else self._layers.view.image
