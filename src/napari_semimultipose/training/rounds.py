@@ -32,7 +32,7 @@ def labels_whole_frames(config: Config) -> bool:
 
 
 class PseudoRounds:
-    """When the teacher looks at which frames, and what it found there the last time.
+    """When the teacher looks at which frames, and what it found there.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ class PseudoRounds:
     done : int
         Rounds so far.
     poses : mapping of hashable to PseudoPoses
-        What was found in the last round, by `FrameRef.key`; frames without a certain animal are left out.
+        What was found, by `FrameRef.key`, the last time that the teacher looked at the frame; frames
+        without a certain animal are left out.
     """
 
     def __init__(self, config: Config) -> None:
@@ -85,10 +86,11 @@ class PseudoRounds:
         return [unlabeled[order[(first + i) % len(order)]] for i in range(count)]
 
     def take(self, found: Mapping[Hashable, PseudoPoses]) -> None:
-        """Keep what a round has found."""
+        """Keep what a round has found, and what earlier ones found on other frames."""
         self.done += 1
         # A frame on which the teacher is sure of nothing would teach that there is nothing.
-        self.poses = {key: poses for key, poses in found.items() if len(poses.xy)}
+        before = {key: poses for key, poses in self.poses.items() if key not in found}
+        self.poses = before | {key: poses for key, poses in found.items() if len(poses.xy)}
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as plain values and tensors."""

@@ -109,7 +109,13 @@ class Objective:
             raw |= {f"context_{name}": value for name, value in second.items()}
         if alpha > 0:
             total = total + alpha * self._fusion(
-                network, batch.images[:n], labelled, progress, raw, "labeled"
+                network,
+                batch.images[:n],
+                labelled,
+                progress,
+                raw,
+                "labeled",
+                trained=self._open(labels, labelled),
             )
         if beta > 0 and len(batch.images) > n:
             free = output.part(n, len(batch.images))
@@ -175,7 +181,10 @@ class Objective:
         where: str,
         trained: Tensor | None = None,
     ) -> Tensor:
-        """Fusion of the network's own branches (SemiMultiPose, equations 8 and 9)."""
+        """Fusion of the network's own branches (SemiMultiPose, equations 8 and 9).
+
+        Both ways ('two_way'), the keypoints teach the heat maps in the cells `trained` alone.
+        """
         loss = self.config.loss
         source = output
         if loss.pseudo_eval_pass:

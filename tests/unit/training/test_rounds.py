@@ -97,6 +97,17 @@ def test_the_state_survives_a_file_and_frames_without_animals_are_left_out() -> 
             np.testing.assert_array_equal(getattr(other.poses[key], name), getattr(poses, name))
 
 
+def test_frames_of_earlier_rounds_stay_until_they_are_seen_again() -> None:
+    it = rounds()
+    it.take({(0, 1): some(2), (0, 2): some(1), (0, 3): some(3)})
+    it.take({(0, 2): some(4), (0, 3): some(0), (0, 5): some(1)})
+    assert {key: len(found.xy) for key, found in it.poses.items()} == {
+        (0, 1): 2,
+        (0, 2): 4,
+        (0, 5): 1,
+    }
+
+
 def seen(peaks: bool) -> Output:
     """A teacher that is sure of an animal at (28, 28) and unsure of one at (92, 60)."""
     cls = torch.full((1, 1, 16, 16), -9.0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from napari_semimultipose.config import Config
+from napari_semimultipose.data.batch import Batch
 from napari_semimultipose.data.views import affine_about
 from napari_semimultipose.inference.decode import Detections
 from napari_semimultipose.losses.objective import Labels
@@ -128,3 +129,35 @@ def test_what_the_teacher_did_not_see_is_left_out() -> None:
 
 def test_animals_that_the_branches_disagree_on_are_no_labels() -> None:
     assert len(follow(teacher(XY, 0.9, clear=(False, False, False))).keypoints) == 0
+
+
+class Says(torch.nn.Module):
+    """A network that always says the same."""
+
+    def __init__(self, said: Output) -> None:
+        super().__init__()
+        self.said = said
+
+    def forward(self, images: torch.Tensor) -> Output:
+        return self.said
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_own_keypoints_teach_the_heat_maps_of_labelled_frames_only_where_labels_are_missing(
+    missing: bool,
+) -> None:
+    said = teacher(XY + 6.0, 0.9, clear=(False, False, False))
+    said.heat.requires_grad_()
+    known = torch.tensor([[not missing, True, True]])
+    batch = Batch(torch.zeros(1, 3, 64, 64), [XY[None]], [known], [known])
+    config = Config().with_settings({"train.method": "labeled", "loss.alpha": 1.0})
+    loss = objective(config)(Says(said), None, batch, 1.0)
+    assert float(loss.terms["labeled_to_keypoints"]) == 0.0
+    assert (float(loss.terms["labeled_to_heat"]) > 0.1) is missing
+    (taught,) = torch.autograd.grad(
+        loss.total
+        - objective(config.with_settings({"loss.alpha": 0.0}))(Says(said), None, batch, 1.0).total,
+        said.heat,
+    )
+    assert not taught[0, 1:].any()
+    assert bool(taught[0, 0].any()) is missing
