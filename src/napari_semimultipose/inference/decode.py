@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +15,7 @@ from napari_semimultipose.models.geometry import locations, pose_areas
 from napari_semimultipose.models.vision import nms
 
 _TOP_K = 1000
+_MOST_TOGETHER = 256
 
 
 @dataclass
@@ -126,36 +129,38 @@ def suppress(
     """
     if len(found) == 0:
         return found
+    found = found.select(best_first(found, -math.inf, len(found)))
     xy = found.xy.detach()
-    keep = []
-    for image in sorted(set(found.image.tolist())):
-        index = torch.nonzero(found.image == image).flatten()
+    counts = torch.unique_consecutive(found.image, return_counts=True)[1].tolist()
+    if kind == "oks" and len(found) <= _MOST_TOGETHER:
+        counts = [len(found)]  # of several images together: quicker, where there are few animals
+    keep, start = [], 0
+    for count in counts:
+        index = torch.arange(start, start + count, device=xy.device)
+        start += count
         points = xy[index]
         if kind == "box":
             # One px of margin: boxes of thin animals have no area otherwise.
             boxes = torch.cat([points.amin(1) - 1, points.amax(1) + 1], 1)
-            chosen = nms(boxes, found.score[index], threshold)
+            keep.append(index[nms(boxes, found.score[index], threshold)])
         else:
-            chosen = _oks_nms(points, found.score[index], threshold, sigma)
-        keep.append(index[chosen[:limit]])
-    return found.select(torch.cat(keep))
+            keep.append(index[_oks_nms(points, found.image[index], threshold, sigma)])
+    found = found.select(torch.cat(keep))
+    return found.select(best_first(found, -math.inf, limit))
 
 
-def _oks_nms(points: Tensor, score: Tensor, threshold: float, sigma: float) -> Tensor:
-    order = torch.argsort(score, descending=True, stable=True)
-    points = points[order]
+def _oks_nms(points: Tensor, image: Tensor, threshold: float, sigma: float) -> Tensor:
+    """Return which of the poses [M, K, 2] stay; within an image the better ones come first."""
     area = pose_areas(points.amin(1), points.amax(1), points.shape[1])
     d2 = (points[:, None] - points[None]).square().sum(-1)  # [M, M, K]
     similarity = torch.exp(-d2 / (8 * sigma**2 * area[:, None, None])).mean(-1)
-    close = (torch.maximum(similarity, similarity.T) > threshold).cpu().numpy()
-    alive = [True] * len(points)
-    kept = []
+    alike = torch.maximum(similarity, similarity.T) > threshold
+    close = (alike & (image[:, None] == image[None])).cpu().numpy()
+    alive = np.ones(len(points), bool)
     for i in range(len(points)):
         if alive[i]:
-            kept.append(i)
-            for j in close[i, i + 1 :].nonzero()[0]:
-                alive[i + 1 + int(j)] = False
-    return order[torch.tensor(kept, dtype=torch.long, device=order.device)]
+            alive[i + 1 :] &= ~close[i, i + 1 :]
+    return torch.from_numpy(np.flatnonzero(alive)).to(points.device)
 
 
 def best_first(found: Detections, threshold: float, limit: int) -> Tensor:
@@ -236,23 +241,21 @@ def local_peaks(output: Output, found: Detections, radius: float = 2) -> LocalPe
         0, h - 1
     )
     image, keypoint = image[..., 0, 0], keypoint[..., 0, 0]
-    log = heat.clamp(1e-4).log()
+
+    def log(y: Tensor, x: Tensor) -> Tensor:
+        return heat[image, keypoint, y, x].clamp(1e-4).log()
 
     def vertex(low: Tensor, mid: Tensor, high: Tensor) -> Tensor:
         bend = low + high - 2 * mid
         shift = 0.5 * (low - high) / torch.where(bend < -1e-6, bend, -1.0)
         return torch.where(bend < -1e-6, shift, 0.0).clamp(-0.75, 0.75)
 
-    mid = log[image, keypoint, peak_y, peak_x]
+    mid = log(peak_y, peak_x)
     dx = vertex(
-        log[image, keypoint, peak_y, (peak_x - 1).clamp(min=0)],
-        mid,
-        log[image, keypoint, peak_y, (peak_x + 1).clamp(max=w - 1)],
+        log(peak_y, (peak_x - 1).clamp(min=0)), mid, log(peak_y, (peak_x + 1).clamp(max=w - 1))
     )
     dy = vertex(
-        log[image, keypoint, (peak_y - 1).clamp(min=0), peak_x],
-        mid,
-        log[image, keypoint, (peak_y + 1).clamp(max=h - 1), peak_x],
+        log((peak_y - 1).clamp(min=0), peak_x), mid, log((peak_y + 1).clamp(max=h - 1), peak_x)
     )
     dx = torch.where((peak_x > 0) & (peak_x < w - 1), dx, 0.0)
     dy = torch.where((peak_y > 0) & (peak_y < h - 1), dy, 0.0)

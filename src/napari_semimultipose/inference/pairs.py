@@ -90,11 +90,15 @@ def part_pairs(
         turned = _evidence(heat, output.heat_stride, found.image, xy, prior) < 0
         left, right = xy[turned, a], xy[turned, b]
         xy[turned, a], xy[turned, b] = right, left
-    # What has moved has come to a cell: the peak is between cells.
-    peaks = local_peaks(output, replace(found, xy=xy), _NEAR_CELLS)
-    exact = (xy != before).any(-1) & (peaks.probability >= _LEAST_PEAK)
-    exact &= peaks.shift_cells <= _NEAR_CELLS
-    return torch.where(exact[..., None], peaks.xy, xy)
+    moved = (xy != before).any(-1)
+    animals = torch.nonzero(moved.any(1)).flatten()
+    if len(animals):
+        # What has moved has come to a cell: the peak is between cells.
+        peaks = local_peaks(output, replace(found, xy=xy).select(animals), _NEAR_CELLS)
+        exact = moved[animals] & (peaks.probability >= _LEAST_PEAK)
+        exact &= peaks.shift_cells <= _NEAR_CELLS
+        xy[animals] = torch.where(exact[..., None], peaks.xy, xy[animals])
+    return xy
 
 
 def _other_peak(

@@ -144,14 +144,16 @@ class PicturePredictor:
             pixels = torch.nn.functional.interpolate(
                 pixels, size=(h, w), mode="bilinear", antialias=True, align_corners=False
             )
-        padded = torch.zeros(
-            (len(images), pixels.shape[1], -(-h // _PAD) * _PAD, -(-w // _PAD) * _PAD),
-            dtype=torch.uint8,
-        )
-        padded[..., :h, :w] = pixels
+        if h % _PAD or w % _PAD:
+            padded = torch.zeros(
+                (len(images), pixels.shape[1], -(-h // _PAD) * _PAD, -(-w // _PAD) * _PAD),
+                dtype=torch.uint8,
+            )
+            padded[..., :h, :w] = pixels
+            pixels = padded
         if origin is None:
             origin = np.zeros((len(images), 2))
-        return Loaded(padded, (w / width, h / height), origin)
+        return Loaded(pixels, (w / width, h / height), origin)
 
     @property
     def looks_around(self) -> bool:
@@ -196,7 +198,7 @@ class PicturePredictor:
             return averaged([self._network.heads(one, windows) for one in features])
 
     def _input(self, images: Tensor) -> Tensor:
-        x = images.to(self.device, non_blocking=True).float().div_(255)
+        x = images.to(self.device, non_blocking=True) / 255
         if x.shape[1] == 1:
             x = x.expand(-1, 3, -1, -1)
         if self.device.type == "cpu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.inference.follow import Animals, Follower
-from napari_semimultipose.inference.pictures import PicturePredictor
+from napari_semimultipose.inference.pictures import Loaded, PicturePredictor
 from napari_semimultipose.inference.reader import Reader
 from napari_semimultipose.inference.windows import (
     WindowOf,
@@ -25,6 +26,7 @@ from napari_semimultipose.inference.windows import (
 )
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.io.frames import video_of as video_of
+from napari_semimultipose.models.crew import Crew
 from napari_semimultipose.models.device import give_back_memory
 from napari_semimultipose.models.threads import Threads
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
@@ -33,6 +35,7 @@ _TRIM_S = 2.0  # time between two returns of freed memory
 _ALL_ROUND_DEG = 180  # a network that was trained with all of these knows turned pictures
 _TURNS_OF_PICTURES = 4
 _TOGETHER = 8  # frames that are searched in windows together
+_ROUNDS = 4  # frames for each of the threads side by side, at least
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Predictor(PicturePredictor):
         follow: bool = True,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[list[int], list[Animals]]]:
-        """Predict frames, reading ahead in a thread and decoding poses in another one.
+        """Predict frames, reading ahead in a thread; on a processor, the others compute side by side.
 
         With `follow`, a known number of animals is looked for near where it was, where that is quicker
         (`inference.follow`): for frames that follow each other.
@@ -76,13 +79,18 @@ class Predictor(PicturePredictor):
         self.turns = self.config.turns or self._usual_turns(stand_alone(frames, follow=follow))
         follower = self._follower(frames, indices) if follow else None
         threads = Threads(fixed=self.device.type != "cpu")
+        crew = Crew(1 if self.device.type != "cpu" else None)
+        few = len(indices) < _ROUNDS * crew.size
         try:
             if follower is not None:
-                yield from self._following(follower, frames, indices, threads, should_stop)
-            else:
+                yield from self._following(follower, frames, indices, threads, crew, should_stop)
+            elif self.looks_around or crew.size == 1 or few:
                 window = window_of(frames, follow=follow) if self.looks_around else None
                 yield from self._whole_frames(frames, indices, window, threads, should_stop)
+            else:
+                yield from self._side_by_side(frames, indices, crew, should_stop)
         finally:
+            crew.close()
             threads.release()
             # What is asked afterwards has nothing to do with these frames.
             self.turns = self.config.turns or 1
@@ -127,6 +135,35 @@ class Predictor(PicturePredictor):
             finally:
                 reader.close()
 
+    def _side_by_side(
+        self,
+        frames: Frames,
+        indices: range | Sequence[int],
+        crew: Crew,
+        should_stop: Callable[[], bool],
+    ) -> Iterator[tuple[list[int], list[Animals]]]:
+        """Predict whole frames, a batch in each thread."""
+        reader = Reader(
+            frames, indices, self.batch_size, lambda pictures: self.load(list(pictures))
+        )
+        waiting: deque[tuple[list[int], Future[list[Animals]]]] = deque()
+        try:
+            for numbers, loaded in reader:
+                if should_stop():
+                    break
+                waiting.append((numbers, crew.submit(self._seen, loaded)))
+                if len(waiting) > crew.size:
+                    numbers, found = waiting.popleft()
+                    yield numbers, found.result()
+            for numbers, found in waiting:
+                yield numbers, found.result()
+        finally:
+            reader.close()
+
+    def _seen(self, loaded: Loaded) -> list[Animals]:
+        """Return the animals of pictures."""
+        return self.animals(self.forward(loaded.images), loaded)
+
     def _usual_turns(self, pictures: bool) -> int:
         """Return over how many turned copies single pictures, or else recordings, are averaged by default."""
         free = self.info.config.augment.rotate_deg >= _ALL_ROUND_DEG
@@ -163,6 +200,7 @@ class Predictor(PicturePredictor):
         frames: Frames,
         indices: range | Sequence[int],
         threads: Threads,
+        crew: Crew,
         should_stop: Callable[[], bool],
     ) -> Iterator[tuple[list[int], list[Animals]]]:
         """Predict frames in windows around the animals; see `inference.follow`."""
@@ -175,30 +213,37 @@ class Predictor(PicturePredictor):
                 while len(found) < len(pictures):
                     rest = pictures[len(found) :]
                     if follower.lost or rest[0].shape[:2] != follower.frame_size:
-                        found += self._whole(follower, rest[0])
-                    else:
                         with threads.timed():
-                            found += self._in_windows(follower, rest)
+                            found += self._whole(follower, rest[0])
+                    else:
+                        found += self._in_windows(follower, rest, crew)
                 yield numbers, found
         finally:
             reader.close()
 
     def _whole(self, follower: Follower, picture: NDArray) -> list[Animals]:
-        loaded = self.load([picture])
-        found = self.animals(self.forward(loaded.images), loaded)
+        found = self._seen(self.load([picture]))
         follower.take(found[0], whole_frame=True)
         return found
 
-    def _in_windows(self, follower: Follower, pictures: Sequence[NDArray]) -> list[Animals]:
+    def _in_windows(
+        self, follower: Follower, pictures: Sequence[NDArray], crew: Crew
+    ) -> list[Animals]:
         """Return the animals of the first pictures: as many as can be predicted together."""
         pictures = pictures[: follower.together]
         windows = [follower.windows(ahead) for ahead in range(1, len(pictures) + 1)]
         flat = [(picture, w) for picture, ws in zip(pictures, windows, strict=True) for w in ws]
-        parts = [p[w.y : w.y + w.side, w.x : w.x + w.side] for p, w in flat]
         side = follower.input_side
-        origin = np.array([(w.x, w.y) for _, w in flat], np.float64)
-        loaded = self.load(parts, (side, side), origin)
-        seen = iter(self.animals(self.forward(loaded.images), loaded))
+
+        def look(part: Sequence[int]) -> list[Animals]:
+            these = [flat[i] for i in part]
+            pixels = [p[w.y : w.y + w.side, w.x : w.x + w.side] for p, w in these]
+            origin = np.array([(w.x, w.y) for _, w in these], np.float64)
+            return self._seen(self.load(pixels, (side, side), origin))
+
+        shares = np.array_split(np.arange(len(flat)), min(crew.size, len(flat)))
+        parts = [share.tolist() for share in shares]
+        seen = iter([animals for found in crew.map(look, parts) for animals in found])
         out: list[Animals] = []
         for picture, ws in zip(pictures, windows, strict=True):
             animals = follower.gather(ws, [next(seen) for _ in ws])

@@ -191,7 +191,8 @@ class DirectPose(nn.Module):
         return FrameFeatures(maps, self.context.encode(sources))
 
     def _look(self, images: Tensor) -> tuple[Tensor, ...]:
-        features = self.pyramid(self.backbone((images - self.mean) / self.std))
+        normal = torch.addcmul(-self.mean / self.std, images, 1 / self.std)  # in one pass
+        features = self.pyramid(self.backbone(normal))
         return tuple(features[str(s)] for s in self.map_strides)
 
     def heads(

@@ -33,7 +33,8 @@ def make_room(seconds: float) -> None:
     _guest_until = max(_guest_until, time.monotonic() + seconds)
 
 
-def _has_guest() -> bool:
+def has_guest() -> bool:
+    """Whether one processor is to be left to somebody else at the moment."""
     return time.monotonic() < _guest_until
 
 
@@ -72,7 +73,7 @@ class Threads:
         used: Callable[[], float] = time.process_time,
         idle: Callable[[], float] | None = None,
         set_count: Callable[[int], None] = torch.set_num_threads,
-        guest: Callable[[], bool] = _has_guest,
+        guest: Callable[[], bool] = has_guest,
     ) -> None:
         self._original = torch.get_num_threads()
         self.most = most or self._original

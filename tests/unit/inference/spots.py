@@ -36,5 +36,7 @@ def spots(places: list[tuple[float, float]], height: int = 150, width: int = 210
     return (240 * image).astype(np.uint8)[..., None]
 
 
-def predictor(scale: float = 1.0, config: PredictConfig = PLAIN) -> Predictor:
-    return Predictor(SpotFinder(), ModelInfo(SKELETON, Config(), scale), config)  # type: ignore[arg-type]
+def predictor(
+    scale: float = 1.0, config: PredictConfig = PLAIN, network: SpotFinder | None = None
+) -> Predictor:
+    return Predictor(network or SpotFinder(), ModelInfo(SKELETON, Config(), scale), config)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from napari_semimultipose.inference import decode
 from napari_semimultipose.inference.decode import (
     Detections,
     best_first,
@@ -107,6 +108,31 @@ def test_duplicates_go_and_neighbours_stay(kind: str) -> None:
     kept = suppress(found, kind, 0.4)
     assert kept.cell.tolist() == [1, 2, 3]
     assert suppress(found, kind, 0.4, limit=1).cell.tolist() == [1, 3]
+
+
+def test_suppression_of_several_images_together_is_that_of_each(monkeypatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    n = 60
+    image = torch.randint(0, 4, (n,), generator=generator)
+    place = 12 * torch.randint(0, 6, (n, 1, 2), generator=generator).float()
+    xy = (
+        place
+        + torch.tensor([[0.0, 0], [10, 3], [20, 0]])
+        + torch.randn(n, 3, 2, generator=generator)
+    )
+    score = torch.rand(n, generator=generator)
+    zero = torch.zeros(n, dtype=torch.long)
+    found = Detections(image, xy, score, score, zero, zero)
+    together = suppress(found, "oks", 0.5, limit=8)
+    monkeypatch.setattr(decode, "_MOST_TOGETHER", 0)
+    apart = suppress(found, "oks", 0.5, limit=8)
+    assert 4 < len(apart) < n
+    torch.testing.assert_close(together.xy, apart.xy)
+    for one in range(4):
+        mine = found.select(image == one)
+        alone = suppress(mine, "oks", 0.5, limit=8)
+        torch.testing.assert_close(together.xy[together.image == one], alone.xy)
+        assert torch.equal(alone.score, alone.score.sort(descending=True).values)
 
 
 def test_crossing_animals_survive_oks_suppression() -> None:

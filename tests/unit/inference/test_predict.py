@@ -75,6 +75,46 @@ def test_the_batch_size_does_not_change_the_result() -> None:
         np.testing.assert_allclose(other.xy, results[0].xy, atol=1e-3)
 
 
+class Slow(SpotFinder):
+    """Takes longer for the first pictures, and remembers which threads have looked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by: list[str] = []
+
+    def forward(self, images: torch.Tensor) -> Output:
+        self.by.append(threading.current_thread().name)
+        time.sleep(0.05 / len(self.by))
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("count", [23, 1])
+def test_threads_side_by_side_keep_the_order(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    slow = Slow()
+    made = predictor(config=PLAIN.model_copy(update={"batch_size": 2}), network=slow)
+    found = run(moving(count), made)
+    assert found.frame.tolist() == list(range(count))
+    np.testing.assert_allclose(found.xy[:, 0, 0, 0], 20 + 2 * found.frame, atol=0.6)
+    side_by_side = {name for name in slow.by if name.startswith("crew")}
+    assert (len(side_by_side) > 1) is (count > 1)  # a single picture is for all threads together
+
+
+def test_an_error_in_one_of_the_threads_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    class Breaks(Slow):
+        def forward(self, images: torch.Tensor) -> Output:
+            if len(self.by) == 5:
+                raise RuntimeError("out of memory")
+            return super().forward(images)
+
+    made = predictor(config=PLAIN.model_copy(update={"batch_size": 1}), network=Breaks())
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(moving(20), made)
+    assert not [t for t in threading.enumerate() if t.name.startswith(("crew", "frames"))]
+
+
 def test_chunks_count_up_to_the_total() -> None:
     chunks = list(
         predict_stream(predictor(config=PLAIN.model_copy(update={"batch_size": 4})), moving(10))

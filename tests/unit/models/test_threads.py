@@ -134,13 +134,13 @@ def test_room_is_made_for_a_while(monkeypatch) -> None:
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(module, "_guest_until", 0.0)
-    assert not module._has_guest()
+    assert not module.has_guest()
     module.make_room(1.5)
     module.make_room(0.1)  # does not shorten it
     now[0] = 101.4
-    assert module._has_guest()
+    assert module.has_guest()
     now[0] = 101.6
-    assert not module._has_guest()
+    assert not module.has_guest()
 
 
 def test_steps_that_take_very_long_are_not_waited_for() -> None:
