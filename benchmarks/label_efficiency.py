@@ -2,12 +2,14 @@
 
     python benchmarks/label_efficiency.py --data ../shared/data --out RESULTS \
         [--tasks bees25 flies100] [--arms directpose labeled semimultipose] [--seeds 0] [--minutes 8] [--again]
+        [--steps 5200 --fork 0.4]
 
 Each run trains with ``semimultipose train``, predicts the test frames with ``semimultipose predict``
 and scores them with ``semimultipose evaluate``. Runs whose scores are in RESULTS already are skipped,
 so an interrupted table goes on where it stopped. Writes ``label_efficiency.json``, ``.md`` and a
 figure for each task. With ``--steps`` the length is given in steps, so that runs beside each other,
-on a core each, are as long as they would be alone.
+on a core each, are as long as they would be alone. With ``--fork`` as well, the arms of a seed go on from one
+training on labelled frames, stopped at that share of its length, which runs once: they differ in nothing else.
 
 Bees: `honeybee`, the labelled share of the training days, all else of them unlabelled, test on the day
 that training never sees. Flies: `fly-pair-demo`, evenly spaced labels of frames 0-899, the other
@@ -24,14 +26,19 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from tables import PEERS, Results, bars, markdown, mean_and_error
+
+from napari_semimultipose.config import Config
+from napari_semimultipose.data.batch import BatchSize
 
 FLY_TRAIN, FLY_TEST, FLY_VALIDATION = 900, range(1000, 1350, 10), range(703, 900, 8)
 COLUMNS = {
@@ -127,6 +134,52 @@ def write_lines(path: Path, lines: list[str]) -> Path:
     return path
 
 
+BEGUN = "begun.txt"
+
+
+def begin(labels: Path, model: Path, options: list[object], at: float) -> float:
+    """Train on labelled frames until a step, and leave the state to go on from; return the time in s."""
+    done = model / BEGUN
+    if done.is_file():
+        return float(done.read_text())
+    shutil.rmtree(model, ignore_errors=True)
+    program = Path(sys.executable).with_name("semimultipose")
+    arguments = [program, "train", labels, "--out", model, "--method", "directpose", *options]
+    started = time.monotonic()
+    with subprocess.Popen([*map(str, arguments)]) as process:
+        while process.poll() is None:
+            time.sleep(0.5)
+            if last_step(model) >= at:
+                process.send_signal(signal.SIGINT)
+                process.wait()
+    if last_step(model) < at:
+        raise SystemExit(f"training in {model} ended before step {at:.0f}")
+    seconds = time.monotonic() - started
+    done.write_text(f"{seconds:.1f}")
+    return seconds
+
+
+def last_step(model: Path) -> int:
+    try:
+        last = (model / "log.csv").read_text(encoding="utf-8").splitlines()[-1]
+        return int(last.split(",")[0])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def go_on(start: Path, model: Path, method: str, changes: list[str]) -> None:
+    """Copy a training that was begun, with the method and settings of an arm."""
+    shutil.rmtree(model, ignore_errors=True)
+    shutil.copytree(start, model)
+    file = model / "config.yaml"
+    config = Config.from_yaml(file.read_text(encoding="utf-8"))
+    config = config.with_settings({"train.method": method}).with_settings(changes)
+    file.write_text(config.to_yaml(), encoding="utf-8")
+    state = torch.load(model / "resume.pt", map_location="cpu", weights_only=True)
+    state["batch_size"] = list(astuple(BatchSize.of(config)))
+    torch.save(state, model / "resume.pt")
+
+
 def run(
     task: Task, folder: Path, arm: str, seed: int, given: argparse.Namespace, before: dict
 ) -> dict:
@@ -141,16 +194,21 @@ def run(
     }
     model = folder / "model"
     options: list[object] = ["--frames", task.frames, "--labeled-list", lists["labeled"]]
-    options += ["--exclude-list", lists["exclude"], "--seed", seed]
-    length = ("--iterations", given.steps) if given.steps else ("--minutes", given.minutes)
-    options += length
+    options += ["--exclude-list", lists["exclude"]]
+    options += ("--iterations", given.steps) if given.steps else ("--minutes", given.minutes)
     if task.unlabeled:
         free = write_lines(folder / "unlabeled.txt", [str(p.resolve()) for p in task.unlabeled])
         options += ["--unlabeled", free]
-    for setting in [*changes, *given.settings]:
-        options += ["--set", setting]
-    started = time.monotonic()
-    if not before:
+    changed = [*changes, *given.settings]
+    started, begun_s = time.monotonic(), 0.0
+    if not before and given.fork and arm != "plain":  # its views are others from the start
+        start = given.out / f"{folder.name.split('-')[0]}-begun-{seed}"
+        begun_s = begin(task.labels, start, [*options, "--seed", seed], given.fork * given.steps)
+        started = time.monotonic()
+        go_on(start, model, method, changed)
+        command("train", task.labels, "--out", model, "--resume", *options)
+    elif not before:
+        options += ["--seed", seed, *(x for setting in changed for x in ("--set", setting))]
         command("train", task.labels, "--out", model, "--method", method, *options)
     trained = time.monotonic()
     prediction = folder / "prediction.slp"
@@ -190,10 +248,11 @@ def run(
     steps = json.loads((model / "model.json").read_text())["iteration"]
     row = {
         "steps": steps,
-        "train_s": round(trained - started, 1),
+        "train_s": round(begun_s + trained - started, 1),
         "predict_s": round(predicted - trained, 1),
         "length": f"{given.steps} steps" if given.steps else f"{given.minutes:g} min",
         "settings": given.settings,
+        "fork": given.fork,
         "validation": given.validation,
         "commit": commit(),
     }
@@ -281,10 +340,15 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--steps", type=int, default=0, help="length in steps instead of minutes")
+    parser.add_argument(
+        "--fork", type=float, default=0, help="share of --steps before the arms part"
+    )
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--again", action="store_true", help="predict and score finished runs anew")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args()
+    if given.fork and not given.steps:
+        parser.error("--fork needs --steps")
     results = Results(given.out, "label_efficiency")
     for task in given.tasks:
         kind = task.rstrip("0123456789")
