@@ -14,7 +14,8 @@ training on labelled frames, stopped at that share of its length, which runs onc
 Bees: `honeybee`, the labelled share of the training days, all else of them unlabelled, test on the day
 that training never sees. Flies: `fly-pair-demo`, evenly spaced labels of frames 0-899, the other
 frames of them unlabelled, test on every 10th of 1000-1349. With ``--validation`` the scores are of
-frames carved from the training days or frames instead, for choosing settings. With ``--again`` the models
+frames carved from the training days or frames instead, for choosing settings; with ``--validation day`` (bees)
+of one of the training days, of which training then sees nothing, with labels of another one. With ``--again`` the models
 of runs that are there already predict and are scored once more, with the program as it is now.
 
 ``results/`` beside this file keeps the rows of the runs so far, in a folder for each length of training;
@@ -86,26 +87,40 @@ class Task:
     swap: tuple[str, ...] = ()
 
 
-def bees(data: Path, share: str, seed: int, validation: bool) -> Task:
+BEE_DAYS = ("170621", "170622")
+"""The training days with more than a few labelled images."""
+
+
+def bees(data: Path, share: str, seed: int, validation: str) -> Task:
     root = data / "honeybee"
     splits = json.loads((root / "splits.json").read_text())
     labeled = splits["fractions"][share][seed]
-    rest = [name for name in splits["dev_train"] if name not in set(labeled)]
-    held = rest[::4] if validation else []
-    unlabeled = [root / name for name in splits["unlabeled_leakfree"]]
+    unlabeled = splits["unlabeled_leakfree"]
+    unseen: list[str] = []
+    held: list[str] = []
+    if validation == "day":
+        away, near = BEE_DAYS[seed % 2], BEE_DAYS[1 - seed % 2]
+        unseen = [name for name in splits["dev_train"] if away in name]
+        held = unseen[::2]
+        unlabeled = [name for name in unlabeled if away not in name]
+        of_day = [name for name in splits["dev_train"] if near in name]
+        chosen = np.random.default_rng(seed).permutation(len(of_day))[: len(labeled)]
+        labeled = [of_day[i] for i in sorted(chosen)]
+    elif validation:
+        unseen = held = [n for n in splits["dev_train"] if n not in set(labeled)][::4]
     return Task(
         root / "annotations_labeled.json",
         root,
         labeled,
-        splits["dev_test"] + held,
+        splits["dev_test"] + unseen,
         held or splits["dev_test"],
-        unlabeled,
+        [root / name for name in unlabeled],
         True,
         ("Rant,Lant",),
     )
 
 
-def flies(data: Path, count: str, seed: int, validation: bool) -> Task:
+def flies(data: Path, count: str, seed: int, validation: str) -> Task:
     root = data / "fly-pair-demo"
     step = FLY_TRAIN // int(count)
     labeled = np.arange(0, FLY_TRAIN, step)[: int(count)]
@@ -343,7 +358,9 @@ def main() -> None:
     parser.add_argument(
         "--fork", type=float, default=0, help="share of --steps before the arms part"
     )
-    parser.add_argument("--validation", action="store_true")
+    parser.add_argument(
+        "--validation", nargs="?", default="", const="frames", choices=("frames", "day")
+    )
     parser.add_argument("--again", action="store_true", help="predict and score finished runs anew")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args()

@@ -123,11 +123,11 @@ def _belongs(path: Path, name: str, place: Path, labels: Path | None, *, beside:
     origin, videos = known
     recordings = {origin.recording, *(video.path for video in videos)}
     if not beside and not (
-        any(_is_file(known, place) for known in recordings)
+        any(_is_file(one, place) for one in recordings)
         or (labels is not None and _is_file(origin.labels, labels))
     ):
-        namesakes = [known for known in recordings if Path(known).name == place.name]
-        if any(is_elsewhere(known, place) for known in namesakes):
+        namesakes = [one for one in recordings if Path(one).name == place.name]
+        if any(is_elsewhere(one, place) for one in namesakes):
             return False
     if _is_named(path, name, SUFFIX):
         return True
