@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_semimultipose.config import PredictConfig
+from napari_semimultipose.errors import FramesError
 from napari_semimultipose.inference.follow import Animals, Follower
 from napari_semimultipose.inference.pictures import Loaded, PicturePredictor
 from napari_semimultipose.inference.reader import Reader
@@ -147,6 +148,7 @@ class Predictor(PicturePredictor):
             frames, indices, self.batch_size, lambda pictures: self.load(list(pictures))
         )
         waiting: deque[tuple[list[int], Future[list[Animals]]]] = deque()
+        broken: FramesError | None = None
         try:
             for numbers, loaded in reader:
                 if should_stop():
@@ -155,10 +157,14 @@ class Predictor(PicturePredictor):
                 if len(waiting) > crew.size:
                     numbers, found = waiting.popleft()
                     yield numbers, found.result()
-            for numbers, found in waiting:
-                yield numbers, found.result()
+        except FramesError as error:
+            broken = error  # told after what was found before it
         finally:
             reader.close()
+        for numbers, found in waiting:
+            yield numbers, found.result()
+        if broken is not None:
+            raise broken
 
     def _seen(self, loaded: Loaded) -> list[Animals]:
         """Return the animals of pictures."""

@@ -11,10 +11,8 @@ import psutil
 import torch
 
 _BLOCKS = 6  # that are measured before a decision
-_FEW_BLOCKS, _LONG_S = (
-    2,
-    4.0,
-)  # so many are enough that take so long: a wrong number can cost ten times the time
+# So many are enough that take so long: a wrong number can cost ten times the time.
+_FEW_BLOCKS, _LONG_S = 2, 4.0
 _SHORT = 0.8  # of the processor time that the threads could have had: below, others want it too
 _IDLE_CORES = 0.6
 _GAIN = 0.95  # a new number must take less than this share of the time

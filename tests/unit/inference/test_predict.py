@@ -115,6 +115,29 @@ def test_an_error_in_one_of_the_threads_is_told(monkeypatch: pytest.MonkeyPatch)
     assert not [t for t in threading.enumerate() if t.name.startswith(("crew", "frames"))]
 
 
+def test_what_was_found_before_a_damaged_frame_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    frames = moving(20)
+    read = frames._read
+
+    def damaged(i: int) -> np.ndarray:
+        if i == 17:
+            raise FramesError("frame 17 is damaged")
+        return read(i)
+
+    monkeypatch.setattr(frames, "_read", damaged)
+    made = predictor(config=PLAIN.model_copy(update={"batch_size": 1}), network=Slow())
+    done: list[int] = []
+
+    def predict() -> None:
+        for chunk in predict_stream(made, frames):
+            done.extend(chunk.poses.frame.tolist())
+
+    with pytest.raises(FramesError, match="17"):
+        predict()
+    assert done == list(range(17))
+
+
 def test_chunks_count_up_to_the_total() -> None:
     chunks = list(
         predict_stream(predictor(config=PLAIN.model_copy(update={"batch_size": 4})), moving(10))
