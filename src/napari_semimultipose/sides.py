@@ -19,6 +19,7 @@ _PRIOR = 1.0  # examples on either side that nobody has seen: few animals make n
 
 _STEPS = 21
 """Sines for which `PairPrior` holds a value."""
+_COARSE = np.linspace(-1, 1, _STEPS)
 _NEAREST = 0.02
 """Share of the labelled animals whose pair may lie nearer together than `PairPrior.apart`, or beyond `reach`."""
 _MOST_APART = 0.15
@@ -58,7 +59,7 @@ class PairPrior:
         """Log-odds that a pair with this sine is the right way round."""
         if not self.axis:
             return np.zeros(len(sine))
-        return np.interp(sine, np.linspace(-1, 1, _STEPS), self.log_odds)
+        return np.interp(sine, _COARSE, self.log_odds)
 
 
 def fit_pairs(xy: FloatArray, skeleton: Skeleton, size_px: float) -> tuple[PairPrior, ...]:
@@ -99,7 +100,7 @@ def fit_pairs(xy: FloatArray, skeleton: Skeleton, size_px: float) -> tuple[PairP
         best = int(agreement.argmax())
         density = _density(sines[known[:, best], best])
         odds = np.log(density + _PRIOR) - np.log(density[::-1] + _PRIOR)
-        coarse = np.interp(np.linspace(-1, 1, _STEPS), _GRID, odds)
+        coarse = np.interp(_COARSE, _GRID, odds)
         p, q = axes[best]
         out.append(PairPrior((left, right), (ends[p], ends[q]), tuple(coarse.tolist()), near, far))
     return tuple(out)

@@ -175,7 +175,7 @@ def best_first(found: Detections, threshold: float, limit: int) -> Tensor:
 
 def sample_heat(output: Output, found: Detections) -> Tensor:
     """Heat-map probability [M, K] at the predicted keypoints, bilinear."""
-    heat = output.heat.detach().sigmoid()
+    heat = output.heat.detach()
     _, _, h, w = heat.shape
     u = (found.xy.detach() - output.heat_stride // 2) / output.heat_stride
     x = u[..., 0].clamp(0, w - 1)
@@ -186,11 +186,16 @@ def sample_heat(output: Output, found: Detections) -> Tensor:
     image = found.image[:, None]
     keypoint = torch.arange(heat.shape[1], device=heat.device)[None]
     return (
-        heat[image, keypoint, y0, x0] * (1 - fx) * (1 - fy)
-        + heat[image, keypoint, y0, x1] * fx * (1 - fy)
-        + heat[image, keypoint, y1, x0] * (1 - fx) * fy
-        + heat[image, keypoint, y1, x1] * fx * fy
+        heat_at(heat, image, keypoint, y0, x0) * (1 - fx) * (1 - fy)
+        + heat_at(heat, image, keypoint, y0, x1) * fx * (1 - fy)
+        + heat_at(heat, image, keypoint, y1, x0) * (1 - fx) * fy
+        + heat_at(heat, image, keypoint, y1, x1) * fx * fy
     )
+
+
+def heat_at(heat: Tensor, image: Tensor, keypoint: Tensor | int, y: Tensor, x: Tensor) -> Tensor:
+    """Probability at some cells of heat maps [B, K, h, w] in logits, without that of all cells."""
+    return heat[image, keypoint, y, x].sigmoid()
 
 
 @dataclass
@@ -220,7 +225,7 @@ def local_peaks(output: Output, found: Detections, radius: float = 2) -> LocalPe
     between cells is that of the vertex of a parabola through the logarithms of the peak and its
     neighbours, exact for a Gaussian.
     """
-    heat = output.heat.detach().sigmoid()
+    heat = output.heat.detach()
     _, _, h, w = heat.shape
     u = (found.xy.detach() - output.heat_stride // 2) / output.heat_stride
     base = u.round()
@@ -231,7 +236,7 @@ def local_peaks(output: Output, found: Detections, radius: float = 2) -> LocalPe
     x = base[..., 0, None, None].long() + step[None, None, None, :]
     y = base[..., 1, None, None].long() + step[None, None, :, None]
     inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
-    value = heat[image, keypoint, y.clamp(0, h - 1), x.clamp(0, w - 1)] * inside
+    value = heat_at(heat, image, keypoint, y.clamp(0, h - 1), x.clamp(0, w - 1)) * inside
     away = (x - u[..., 0, None, None]).square() + (y - u[..., 1, None, None]).square()
     damped = value * torch.exp(-away / (2 * max(radius, 1) ** 2))
     best = damped.flatten(2).argmax(-1)
@@ -243,7 +248,7 @@ def local_peaks(output: Output, found: Detections, radius: float = 2) -> LocalPe
     image, keypoint = image[..., 0, 0], keypoint[..., 0, 0]
 
     def log(y: Tensor, x: Tensor) -> Tensor:
-        return heat[image, keypoint, y, x].clamp(1e-4).log()
+        return heat_at(heat, image, keypoint, y, x).clamp(1e-4).log()
 
     def vertex(low: Tensor, mid: Tensor, high: Tensor) -> Tensor:
         bend = low + high - 2 * mid
@@ -262,6 +267,6 @@ def local_peaks(output: Output, found: Detections, radius: float = 2) -> LocalPe
     peak = torch.stack([peak_x + dx, peak_y + dy], -1)
     return LocalPeaks(
         peak * output.heat_stride + output.heat_stride // 2,
-        heat[image, keypoint, peak_y, peak_x],
+        heat_at(heat, image, keypoint, peak_y, peak_x),
         (peak - u).norm(dim=-1),
     )

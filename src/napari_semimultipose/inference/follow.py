@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from napari_semimultipose.matching import oks_nms, pose_area
 
 _WINDOW = 2.0  # side of a window, in lengths of an animal
-_ROOM = 0.25  # least room around an animal in its window, in lengths of an animal
+_ROOM = 0.4  # least room around an animal in its window, in lengths of an animal
 _GRID = 32  # px of the network input
 _SPEED_DECAY = 0.9  # share of the speed that lasts until the next frame
 _FOREVER = 2**31
-_CUT_PX = 4.0  # a keypoint this near to the border of a window may be cut off, px of the network
+_CUT_PX = 8.0  # a keypoint this near to the border of a window may be cut off, px of the network
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class Follower:
 
     @property
     def lost(self) -> bool:
-        """Whether the next frame has to be predicted as a whole."""
-        return self._last is None or len(self._last) < self.count or self.together <= 0
+        """Whether it is not known where all animals are."""
+        return self._last is None or len(self._last) < self.count
 
     @property
     def together(self) -> int:
@@ -119,8 +119,11 @@ class Follower:
         assert self._last is not None
         reach = sum(_SPEED_DECAY**i for i in range(ahead))
         shift = np.clip(self._speed * reach, -self.side / 3, self.side / 3)
-        low = np.nanmin(self._last.xy, 1) + shift
-        high = np.nanmax(self._last.xy, 1) + shift
+        return self._around(self._last.xy + shift[:, None])
+
+    def _around(self, xy: NDArray) -> list[Window]:
+        """Return windows around animals [M, K, 2]; those that fit into one together share it."""
+        low, high = np.nanmin(xy, 1), np.nanmax(xy, 1)
         room = _ROOM * self.animal_size_px
         boxes: list[NDArray] = []
         for box in np.concatenate([low - room, high + room], 1):
@@ -148,6 +151,21 @@ class Follower:
 
     def gather(self, windows: Sequence[Window], found: Sequence[Animals]) -> Animals | None:
         """Join what was found in the windows of a frame; None unless it is `count` whole animals."""
+        animals, whole = self._joined(windows, found)
+        if len(animals) < self.count or not whole[: self.count].all():
+            return None
+        best = np.argsort(-animals.instance_score[: self.count], kind="stable")
+        return animals.select(best)
+
+    def closer(self, windows: Sequence[Window], found: Sequence[Animals]) -> list[Window]:
+        """Return windows around animals of which some were cut; none unless `count` were found."""
+        animals, _ = self._joined(windows, found)
+        return self._around(animals.xy[: self.count]) if len(animals) >= self.count else []
+
+    def _joined(
+        self, windows: Sequence[Window], found: Sequence[Animals]
+    ) -> tuple[Animals, NDArray[np.bool_]]:
+        """Return the animals of several windows, each once, whole ones first, and which are whole."""
         whole = np.concatenate(
             [~self._cut(window, animals.xy) for window, animals in zip(windows, found, strict=True)]
         )
@@ -160,10 +178,7 @@ class Follower:
             area = np.maximum(pose_area(animals.xy), (0.1 * self.animal_size_px) ** 2)
             kept = np.sort(oks_nms(animals.xy, rank, self.nms_threshold, area=area))
             animals, whole = animals.select(kept), whole[kept]
-        if len(animals) < self.count or not whole[: self.count].all():
-            return None
-        best = np.argsort(-animals.instance_score[: self.count], kind="stable")
-        return animals.select(best)
+        return animals, whole
 
     def _cut(self, window: Window, xy: NDArray) -> NDArray[np.bool_]:
         """Which animals reach a border of the window that is not a border of the frame."""

@@ -17,6 +17,7 @@ from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.errors import FramesError
 from napari_semimultipose.inference.follow import Animals, Follower
 from napari_semimultipose.inference.pictures import Loaded, PicturePredictor
+from napari_semimultipose.inference.pursuit import Pursuit
 from napari_semimultipose.inference.reader import Reader
 from napari_semimultipose.inference.windows import (
     WindowOf,
@@ -35,7 +36,6 @@ from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 _TRIM_S = 2.0  # time between two returns of freed memory
 _ALL_ROUND_DEG = 180  # a network that was trained with all of these knows turned pictures
 _TURNS_OF_PICTURES = 4
-_TOGETHER = 8  # frames that are searched in windows together
 _ROUNDS = 4  # frames for each of the threads side by side, at least
 
 
@@ -78,13 +78,15 @@ class Predictor(PicturePredictor):
             Frame indices of a batch, in the given order, and their animals.
         """
         self.turns = self.config.turns or self._usual_turns(stand_alone(frames, follow=follow))
-        follower = self._follower(frames, indices) if follow else None
         threads = Threads(fixed=self.device.type != "cpu")
         crew = Crew(1 if self.device.type != "cpu" else None)
         few = len(indices) < _ROUNDS * crew.size
+        several = len(indices) > crew.size
+        follower = self._follower(frames, indices) if follow and several else None
         try:
             if follower is not None:
-                yield from self._following(follower, frames, indices, threads, crew, should_stop)
+                pursuit = Pursuit(follower, self._seen_in, crew)
+                yield from pursuit.stream(frames, indices, should_stop)
             elif self.looks_around or crew.size == 1 or few:
                 window = window_of(frames, follow=follow) if self.looks_around else None
                 yield from self._whole_frames(frames, indices, window, threads, should_stop)
@@ -166,10 +168,6 @@ class Predictor(PicturePredictor):
         if broken is not None:
             raise broken
 
-    def _seen(self, loaded: Loaded) -> list[Animals]:
-        """Return the animals of pictures."""
-        return self.animals(self.forward(loaded.images), loaded)
-
     def _usual_turns(self, pictures: bool) -> int:
         """Return over how many turned copies single pictures, or else recordings, are averaged by default."""
         free = self.info.config.augment.rotate_deg >= _ALL_ROUND_DEG
@@ -200,65 +198,17 @@ class Predictor(PicturePredictor):
         )
         return follower if follower.pays else None
 
-    def _following(
-        self,
-        follower: Follower,
-        frames: Frames,
-        indices: range | Sequence[int],
-        threads: Threads,
-        crew: Crew,
-        should_stop: Callable[[], bool],
-    ) -> Iterator[tuple[list[int], list[Animals]]]:
-        """Predict frames in windows around the animals; see `inference.follow`."""
-        reader = Reader(frames, indices, lambda height, width: _TOGETHER, list)
-        try:
-            for numbers, pictures in reader:
-                if should_stop():
-                    break
-                found: list[Animals] = []
-                while len(found) < len(pictures):
-                    rest = pictures[len(found) :]
-                    if follower.lost or rest[0].shape[:2] != follower.frame_size:
-                        with threads.timed():
-                            found += self._whole(follower, rest[0])
-                    else:
-                        found += self._in_windows(follower, rest, crew)
-                yield numbers, found
-        finally:
-            reader.close()
+    def _seen(self, loaded: Loaded) -> list[Animals]:
+        """Return the animals of pictures."""
+        return self.animals(self.forward(loaded.images), loaded)
 
-    def _whole(self, follower: Follower, picture: NDArray) -> list[Animals]:
-        found = self._seen(self.load([picture]))
-        follower.take(found[0], whole_frame=True)
-        return found
-
-    def _in_windows(
-        self, follower: Follower, pictures: Sequence[NDArray], crew: Crew
+    def _seen_in(
+        self, pictures: Sequence[NDArray], side: int, origin: NDArray[np.float64] | None
     ) -> list[Animals]:
-        """Return the animals of the first pictures: as many as can be predicted together."""
-        pictures = pictures[: follower.together]
-        windows = [follower.windows(ahead) for ahead in range(1, len(pictures) + 1)]
-        flat = [(picture, w) for picture, ws in zip(pictures, windows, strict=True) for w in ws]
-        side = follower.input_side
-
-        def look(part: Sequence[int]) -> list[Animals]:
-            these = [flat[i] for i in part]
-            pixels = [p[w.y : w.y + w.side, w.x : w.x + w.side] for p, w in these]
-            origin = np.array([(w.x, w.y) for _, w in these], np.float64)
-            return self._seen(self.load(pixels, (side, side), origin))
-
-        shares = np.array_split(np.arange(len(flat)), min(crew.size, len(flat)))
-        parts = [share.tolist() for share in shares]
-        seen = iter([animals for found in crew.map(look, parts) for animals in found])
-        out: list[Animals] = []
-        for picture, ws in zip(pictures, windows, strict=True):
-            animals = follower.gather(ws, [next(seen) for _ in ws])
-            if animals is None:
-                out += self._whole(follower, picture)
-            else:
-                follower.take(animals, whole_frame=False)
-                out.append(animals)
-        return out
+        """Return the animals of whole frames, or of windows with a side in px of the network input."""
+        if origin is None:
+            return self._seen(self.load(pictures))
+        return self._seen(self.load(pictures, (side, side), origin))
 
 
 def to_poses(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,7 +14,6 @@ from napari_semimultipose.models.threads import has_guest
 _MOST = 8  # more would mostly wait for Python's lock
 _LOOK_S = 0.05  # between two looks whether a guest has gone
 
-Part = TypeVar("Part")
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
 
@@ -45,6 +44,7 @@ class Crew:
     ) -> None:
         processors = processors or torch.get_num_threads()
         self.size = min(processors, _MOST)
+        self._threads = max(1, processors // self.size)
         self._guest = guest
         self._computing = 0
         self._turn = threading.Condition()
@@ -52,7 +52,7 @@ class Crew:
             self.size,
             "crew",
             initializer=torch.set_num_threads,
-            initargs=(max(1, processors // self.size),),
+            initargs=(self._threads,),
         )
 
     def submit(
@@ -60,23 +60,6 @@ class Crew:
     ) -> Future[Result]:
         """Have one of the threads do some work."""
         return self._pool.submit(self._in_turn, work, *args, **kwargs)
-
-    def map(self, work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-        """Do some work on each part, side by side, and return what comes out, in the order of the parts.
-
-        Raises
-        ------
-        Exception
-            The first one of a part, once none is being worked on any more.
-        """
-        if len(parts) == 1:
-            return [work(parts[0])]
-        futures = [self.submit(work, part) for part in parts]
-        errors = [future.exception() for future in futures]
-        for error in errors:
-            if error is not None:
-                raise error
-        return [future.result() for future in futures]
 
     def close(self) -> None:
         """Wait for what is being worked on; what has not begun is dropped."""

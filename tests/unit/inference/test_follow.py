@@ -80,10 +80,15 @@ def test_the_poses_are_those_of_whole_frames(scale: float) -> None:
     assert pixels[1] < 0.4 * pixels[0]
 
 
-def test_a_frame_now_and_then_is_seen_as_a_whole() -> None:
-    _, network = predict(video(paths(40)), settings(refresh_every=10))
-    whole = [shape for shape in network.sizes if shape[2] >= HEIGHT]
-    assert len(whole) == 4
+@pytest.mark.parametrize(("every", "whole"), [(10, 4), (3, 13), (1000, 1)])
+def test_a_frame_now_and_then_is_seen_as_a_whole(
+    every: int, whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    _, network = predict(video(paths(40)), settings(refresh_every=every))
+    seen = [shape for shape in network.sizes if shape[2] >= HEIGHT]
+    # Until the animals of the first frame are known, the second thread looks at the next one as a whole, too.
+    assert len(seen) == whole + 1
 
 
 def test_an_animal_that_jumps_is_found_again() -> None:
@@ -103,19 +108,23 @@ def test_while_an_animal_is_missing_whole_frames_are_searched() -> None:
     assert found.present.sum(1).tolist() == [2] * 4 + [1] * 4 + [2] * 4
 
 
-def test_animals_that_meet_share_a_window_and_are_told_apart() -> None:
-    meeting = [[(100.0 + i, 150.0), (170.0 - i, 150.0)] for i in range(20)]
+def test_animals_that_meet_share_a_window_and_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    meeting = [[(100.0 + i, 150.0), (170.0 - i, 150.0)] for i in range(24)]
     found, network = predict(video(meeting), settings(refresh_every=1000))
     np.testing.assert_allclose(places_of(found), [sorted(p) for p in meeting], atol=1.5)
     windows = [shape[0] for shape in network.sizes if shape[2] < HEIGHT]
-    assert (windows[0], windows[-1]) == (14, 4)  # of 7 and of 4 frames
+    assert (windows[0], windows[-1]) == (8, 2)  # of four frames and of two
 
 
 def test_animals_at_the_border_of_the_frame_are_followed() -> None:
     leaving = [[(40.0 - 2 * i, 100.0), (200.0, 290.0)] for i in range(16)]
     found, network = predict(video(leaving), settings(refresh_every=1000))
     np.testing.assert_allclose(places_of(found), [sorted(p) for p in leaving], atol=1.5)
-    assert sum(shape[2] >= HEIGHT for shape in network.sizes) == 1
+    first = [shape for shape in network.sizes[:9] if shape[2] >= HEIGHT]
+    assert sum(shape[2] >= HEIGHT for shape in network.sizes) == len(first)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +158,29 @@ def test_an_animal_cut_by_its_window_is_not_taken() -> None:
     # At the border of the frame nothing more could be seen anyway.
     corner = Window(400 - follower.side, 100, follower.side)
     assert follower.gather([corner], [animal((380, 120), (399, 130))]) is not None
+
+
+def test_a_cut_animal_is_looked_at_again_in_a_window_around_it() -> None:
+    follower = Follower(1, (300, 400), 1.0, 30.0, 100, 0.5)
+    window = Window(100, 100, follower.side)
+    over = animal((130, 120), (100 + follower.side - 2, 130))
+    (closer,) = follower.closer([window], [over])
+    assert closer.x > window.x
+    assert follower.gather([closer], [over]) is not None
+    assert follower.closer([window], [over.select(np.zeros(0, int))]) == []  # where nothing is seen
+
+
+def test_an_animal_that_leaves_its_window_costs_no_whole_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    places = paths(30)
+    for later in places[14:]:  # a start that nobody could foresee
+        later[0] = (later[0][0] + 12, later[0][1] + 12)
+    found, network = predict(video(places), settings(refresh_every=1000))
+    np.testing.assert_allclose(places_of(found), [sorted(p) for p in places], atol=0.7)
+    assert sum(shape[2] >= HEIGHT for shape in network.sizes) == 2
+    assert {shape[0] for shape in network.sizes} & {1, 2, 3}  # closer windows
 
 
 def test_the_whole_view_of_an_animal_wins_over_a_cut_one() -> None:

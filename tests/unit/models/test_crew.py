@@ -19,24 +19,15 @@ def crew() -> Iterator[Crew]:
     made.close()
 
 
-def test_results_come_in_the_order_of_the_parts(crew: Crew) -> None:
-    def late(part: int) -> int:
-        time.sleep(0.02 * (3 - part))
-        return 10 * part
-
-    assert crew.map(late, [0, 1, 2]) == [0, 10, 20]
-    assert crew.map(late, [2]) == [20]
-
-
 def test_each_thread_computes_alone_and_the_callers_number_stays(crew: Crew) -> None:
     before = torch.get_num_threads()
     barrier = threading.Barrier(3, timeout=10)
 
-    def number(part: int) -> tuple[int, str]:
+    def number() -> tuple[int, str]:
         barrier.wait()  # all three at once
         return torch.get_num_threads(), threading.current_thread().name
 
-    found = crew.map(number, range(3))
+    found = [future.result() for future in [crew.submit(number) for _ in range(3)]]
     assert {count for count, _ in found} == {1}
     assert len({name for _, name in found}) == 3
     assert torch.get_num_threads() == before
@@ -45,22 +36,9 @@ def test_each_thread_computes_alone_and_the_callers_number_stays(crew: Crew) -> 
 def test_many_processors_are_shared_among_few_threads() -> None:
     many = Crew(32)
     assert many.size == 8
-    assert many.map(lambda _: torch.get_num_threads(), range(4)) == [4] * 4
+    counts = [many.submit(torch.get_num_threads) for _ in range(4)]
+    assert [count.result() for count in counts] == [4] * 4
     many.close()
-
-
-def test_the_error_of_a_part_is_raised_after_the_others_have_ended(crew: Crew) -> None:
-    ended = []
-
-    def work(part: int) -> None:
-        if part == 0:
-            raise ValueError("the first part")
-        time.sleep(0.05)
-        ended.append(part)
-
-    with pytest.raises(ValueError, match="the first part"):
-        crew.map(work, range(3))
-    assert sorted(ended) == [1, 2]
 
 
 @pytest.mark.parametrize("guest", [False, True])
@@ -69,7 +47,7 @@ def test_one_thread_waits_while_somebody_works_in_the_viewer(guest: bool) -> Non
     now, most = [0], [0]
     lock = threading.Lock()
 
-    def work(part: int) -> None:
+    def work() -> None:
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
@@ -77,7 +55,8 @@ def test_one_thread_waits_while_somebody_works_in_the_viewer(guest: bool) -> Non
         with lock:
             now[0] -= 1
 
-    made.map(work, range(4))
+    for future in [made.submit(work) for _ in range(4)]:
+        future.result()
     made.close()
     assert most[0] == (1 if guest else 2)
 
