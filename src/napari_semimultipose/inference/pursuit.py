@@ -73,6 +73,7 @@ class Pursuit:
         broken: FramesError | None = None
         numbers: list[int] = []
         animals: list[Animals] = []
+        first = True
         try:
             while source or self._air or self._rest:
                 while source and len(self._rest) < _TOGETHER:
@@ -88,14 +89,18 @@ class Pursuit:
                         source = None
                     else:
                         self._rest.extend(zip(*more, strict=True))
+                if self._rest and first:
+                    # With all processors: nobody knows yet where to look on the next frames.
+                    first = False
+                    number, picture = self._rest.popleft()
+                    numbers.append(number)
+                    animals += self._take(self._look_at(picture))
                 while self._rest and len(self._air) < self._most:
                     self._send()
                 if self._air:
                     flight = self._air.popleft()
                     numbers += flight.numbers
-                    for found, whole_frame in flight.found.result():
-                        self.follower.take(found, whole_frame=whole_frame)
-                        animals.append(found)
+                    animals += self._take(flight.found.result())
                 last = not (source or self._air or self._rest)
                 if len(numbers) >= _TOGETHER or (numbers and last):
                     yield numbers, animals
@@ -109,6 +114,11 @@ class Pursuit:
     def _most(self) -> int:
         """How many flights are under way."""
         return max(2, self.crew.size)
+
+    def _take(self, found: Sequence[tuple[Animals, bool]]) -> list[Animals]:
+        for animals, whole in found:
+            self.follower.take(animals, whole_frame=whole)
+        return [animals for animals, _ in found]
 
     def _send(self) -> None:
         """Have a thread look at the next frames."""
