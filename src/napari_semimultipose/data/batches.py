@@ -21,7 +21,7 @@ from napari_semimultipose.data.clips import ClipMaker
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.paste import LabeledView, paste
 from napari_semimultipose.data.pseudo import PseudoPoses, PseudoView, pseudo_view
-from napari_semimultipose.data.sessions import meetings
+from napari_semimultipose.data.session_data import meetings
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.data.views import (
     Affine,

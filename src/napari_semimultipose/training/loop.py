@@ -17,7 +17,7 @@ from napari_semimultipose.data.batch import BatchSize
 from napari_semimultipose.data.batches import BatchMaker
 from napari_semimultipose.data.loaders import OnDemand, Prefetcher
 from napari_semimultipose.data.neighbours import with_neighbours
-from napari_semimultipose.data.sessions import with_sessions
+from napari_semimultipose.data.session_data import with_sessions
 from napari_semimultipose.data.single import WholeFrameMaker
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.errors import SemiMultiPoseError, TrainingError

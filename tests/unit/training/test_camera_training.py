@@ -13,7 +13,8 @@ import torch
 from napari_semimultipose.config import Config, VideoConfig
 from napari_semimultipose.data.batch import BatchSize
 from napari_semimultipose.data.batches import BatchMaker
-from napari_semimultipose.data.sessions import animals, meetings, moments, with_sessions
+from napari_semimultipose.data.session_data import meetings, with_sessions
+from napari_semimultipose.data.sessions import animals, moments
 from napari_semimultipose.data.single import WholeFrameMaker
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.data.views import apply
