@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 N_FRAMES = 120
 LABELLED_EVERY = 6
+FIRST_LABELLED = (N_FRAMES - 1) // 2 % LABELLED_EVERY
+"""The viewer opens a recording at its middle frame, which shows labels then."""
 
 
 def beetles() -> list[LayerData]:
@@ -38,7 +40,7 @@ def _recording(name: str, species: str) -> list[LayerData]:
 
     recording = SyntheticRecording(N_FRAMES, animals=3, seed=7, species=species)
     truth = recording.poses(Video(name))
-    labels = truth.select(truth.frame % LABELLED_EVERY == 0)
+    labels = truth.select(truth.frame % LABELLED_EVERY == FIRST_LABELLED)
     image = (
         recording[:],
         {"name": name, "rgb": True, "contrast_limits": (0, 255), "multiscale": False},

@@ -309,6 +309,7 @@ def test_samples_open_quickly_and_can_be_learnt_from(viewer, plugin, key):
     if key != "beetles-without-labels":
         poses = poses_from_layer(layers[-1])
         assert len(poses) == 20
+        assert viewer.dims.current_step[0] in poses.frame  # the viewer opens where labels are
         assert (poses.track == -1).all()
         x, y = np.moveaxis(poses.xy[poses.visible > 0], -1, 0)
         assert x.max() < image.data.shape[2]
