@@ -19,7 +19,6 @@ _WINDOW = 2.0  # side of a window, in lengths of an animal
 _ROOM = 0.4  # least room around an animal in its window, in lengths of an animal
 _GRID = 32  # px of the network input
 _SPEED_DECAY = 0.9  # share of the speed that lasts until the next frame
-_FOREVER = 2**31
 _CUT_PX = 8.0  # a keypoint this near to the border of a window may be cut off, px of the network
 
 
@@ -71,8 +70,6 @@ class Follower:
         Scale of the network input.
     animal_size_px : float
         Length of an animal in the frames, px.
-    refresh : int
-        Frames after which one is predicted as a whole; 0: only where animals are missed.
     nms_threshold : float
         As `PredictConfig.nms_threshold`.
     """
@@ -81,11 +78,9 @@ class Follower:
     frame_size: tuple[int, int]
     scale: float
     animal_size_px: float
-    refresh: int
     nms_threshold: float
     _last: Animals | None = None
     _speed: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
-    _since: int = 0
 
     @property
     def input_side(self) -> int:
@@ -108,11 +103,6 @@ class Follower:
     def lost(self) -> bool:
         """Whether it is not known where all animals are."""
         return self._last is None or len(self._last) < self.count
-
-    @property
-    def together(self) -> int:
-        """Number of frames that can be searched in windows before one is due as a whole."""
-        return self.refresh - 1 - self._since if self.refresh else _FOREVER
 
     def windows(self, ahead: int) -> list[Window]:
         """Return the windows of the frame that follows the last one by `ahead` (1, 2, ...)."""
@@ -192,9 +182,8 @@ class Follower:
         out = (x < low_x) | (x > high_x) | (y < low_y) | (y > high_y)
         return np.asarray(out.any(1))
 
-    def take(self, animals: Animals, *, whole_frame: bool) -> None:
+    def take(self, animals: Animals) -> None:
         """Take in the animals of the next frame."""
-        self._since = 0 if whole_frame else self._since + 1
         speed = np.zeros((len(animals), 2))
         if self._last is not None and len(self._last) and len(animals):
             from scipy.optimize import linear_sum_assignment  # slow to import

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from napari_semimultipose.sides import PairPrior
 _LEAST_PEAK = 0.3
 """A keypoint moves to a peak of this value, or a higher one."""
 _NEAR_CELLS = 1.0
+_PEAKS = 16  # that are looked at around a pair: the clearest
 _LEAST = 1e-3
 """Heat-map values below this say all the same."""
 
@@ -74,25 +74,20 @@ def part_pairs(
     """
     if not len(found) or not priors:
         return xy
-    heat, stride = output.heat.detach(), output.heat_stride
-    pairs = _Pairs.of(tuple(priors))
     before, xy = xy, xy.clone()
-    near = xy.new_tensor(pairs.apart) * size_px
-    left, right = xy[:, pairs.left], xy[:, pairs.right]
-    rows, which = torch.nonzero((left - right).norm(dim=-1) < near, as_tuple=True)
-    if len(rows):
-        shared = (left[rows, which] + right[rows, which]) / 2
-        far = xy.new_tensor(pairs.reach) * size_px
-        other, value = _other_peak(
-            heat, stride, found.image, left, right, rows, which, shared, near, far, pairs
-        )
+    sides = [list(side) for side in zip(*(prior.pair for prior in priors), strict=True)]
+    both = torch.stack([xy[:, side] for side in sides])  # [2, M, P, 2]
+    near = xy.new_tensor([prior.apart for prior in priors]) * size_px
+    row, pair = torch.nonzero((both[0] - both[1]).norm(dim=-1) < near, as_tuple=True)
+    if len(row):
+        far = xy.new_tensor([prior.reach for prior in priors])[pair] * size_px
+        other, value = _other_peak(output, found.image, both, sides, row, pair, near[pair], far)
         moves = value >= _LEAST_PEAK
-        rows, which = rows[moves], which[moves]
-        left[rows, which], right[rows, which] = shared[moves], other[moves]
-        xy[:, pairs.left], xy[:, pairs.right] = left, right
-    turned = (_evidence(heat, stride, found.image, xy, pairs) < 0)[..., None]
-    xy[:, pairs.left] = torch.where(turned, right, left)
-    xy[:, pairs.right] = torch.where(turned, left, right)
+        row, pair = row[moves], pair[moves]
+        both[:, row, pair] = torch.stack([both[:, row, pair].mean(0), other[moves]])
+        xy[:, sides[0]], xy[:, sides[1]] = both
+    turned = (_evidence(output, found.image, xy, sides, priors) < 0)[..., None]
+    xy[:, sides[0]], xy[:, sides[1]] = torch.where(turned, both.flip(0), both)
     moved = (xy != before).any(-1)
     animals = torch.nonzero(moved.any(1)).flatten()
     if len(animals):
@@ -104,91 +99,77 @@ def part_pairs(
     return xy
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """The P pairs of some priors, for all of them at once."""
-
-    priors: tuple[PairPrior, ...]
-    left: list[int]
-    right: list[int]
-    apart: list[float]
-    reach: list[float]
-
-    @staticmethod
-    @lru_cache(maxsize=8)
-    def of(priors: tuple[PairPrior, ...]) -> _Pairs:
-        left, right = zip(*(prior.pair for prior in priors), strict=True)
-        return _Pairs(
-            priors,
-            list(left),
-            list(right),
-            [prior.apart for prior in priors],
-            [prior.reach for prior in priors],
-        )
-
-
 def _other_peak(
-    heat: Tensor,
-    stride: int,
+    output: Output,
     image: Tensor,
-    left: Tensor,
-    right: Tensor,
-    rows: Tensor,
-    which: Tensor,
-    shared: Tensor,
+    both: Tensor,
+    sides: Sequence[Sequence[int]],
+    row: Tensor,
+    pair: Tensor,
     near: Tensor,
     far: Tensor,
-    pairs: _Pairs,
 ) -> tuple[Tensor, Tensor]:
-    """Best peak [n, 2] near shared places [n, 2], in the heat map of either keypoint, and its value [n].
+    """Best peak [n, 2] near n pairs that have fallen together, in either heat map, and its value [n].
 
-    Places belong to the pairs `which` of the animals `rows`, whose keypoints are `left` and `right`
-    [M, P, 2]. Peaks where another animal has a keypoint of the pair do not count.
+    Peaks where another animal has a keypoint of the pair do not count.
+
+    Parameters
+    ----------
+    both : Tensor [2, M, P, 2]
+        Left and right keypoints of all P pairs of M animals.
+    sides : two sequences of P keypoint indices
+    row, pair : Tensors [n]
+        Which animals, and which of their pairs.
+    near, far : Tensors [n]
+        Least and largest distance of the peak, px.
     """
+    heat, stride = output.heat.detach(), output.heat_stride
     _, _, h, w = heat.shape
-    near, far = near[which, None, None], far[which, None, None]
+    shared = both[:, row, pair].mean(0)
     reach = max(1, int(far.max() / stride))
     step = torch.arange(-reach - 1, reach + 2, device=heat.device)  # one more, to know peaks
     base = ((shared - stride // 2) / stride).round().long()
     x = (base[:, 0, None, None] + step[None, None, :]).expand(-1, len(step), -1)
     y = (base[:, 1, None, None] + step[None, :, None]).expand(-1, -1, len(step))
     inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
-    keypoints = torch.tensor([pairs.left, pairs.right], device=heat.device)[:, which].T
-    at = image[rows, None, None, None], keypoints[..., None, None]
-    around = heat[(*at, y.clamp(0, h - 1)[:, None], x.clamp(0, w - 1)[:, None])]  # [n, 2, s, s]
-    around = around.float().masked_fill(~inside[:, None], -torch.inf)
-    peak = around >= F.max_pool2d(around, 3, 1, 1)
-    value = around.masked_fill(~peak, -torch.inf).amax(1)[:, 1:-1, 1:-1].sigmoid()
+    keypoint = torch.tensor(sides, device=heat.device)[:, pair].T[..., None, None]  # [n, 2, 1, 1]
+    at = y.clamp(0, h - 1)[:, None], x.clamp(0, w - 1)[:, None]
+    value = heat_at(heat, image[row, None, None, None], keypoint, *at) * inside[:, None]
+    value = torch.where(value >= F.max_pool2d(value, 3, 1, 1), value, 0.0).amax(1)[:, 1:-1, 1:-1]
     place = torch.stack([x, y], -1)[:, 1:-1, 1:-1] * stride + stride // 2  # [n, s, s, 2]
     away = (place - shared[:, None, None]).norm(dim=-1)
-    value = torch.where((away >= near) & (away <= far), value, 0.0)
-    others = (image[rows, None] == image[None]) & (
-        rows[:, None] != torch.arange(len(image), device=image.device)[None]
-    )
-    for keypoint in (left, right):
-        theirs = keypoint[:, which].transpose(0, 1)[:, None, None]  # [n, 1, 1, M, 2]
-        gap = (place[:, :, :, None] - theirs).norm(dim=-1)
-        taken = ((gap < near[..., None]) & others[:, None, None]).any(-1)
-        value = torch.where(taken, 0.0, value)
-    best, cell = value.flatten(1).max(1)
-    numbers = torch.arange(len(rows), device=heat.device)
-    return place.flatten(1, 2)[numbers, cell].to(shared.dtype), best
+    fits = (away >= near[:, None, None]) & (away <= far[:, None, None])
+    value, cell = (value * fits).flatten(1).topk(min(_PEAKS, value[0].numel()), 1)  # [n, p]
+    place = place.flatten(1, 2).gather(1, cell[..., None].expand(-1, -1, 2)).to(shared.dtype)
+    number = torch.arange(len(image), device=image.device)
+    others = (image[row, None] == image[None]) & (row[:, None] != number[None])  # [n, M]
+    gap = (place[None, :, :, None] - both[:, :, pair].transpose(1, 2)[:, :, None]).norm(dim=-1)
+    taken = ((gap < near[:, None, None]) & others[:, None]).any(-1).any(0)  # [2, n, p, M] -> [n, p]
+    best, first = torch.where(taken, 0.0, value).max(1)
+    return place[torch.arange(len(row), device=heat.device), first], best
 
 
-def _evidence(heat: Tensor, stride: int, image: Tensor, xy: Tensor, pairs: _Pairs) -> Tensor:
+def _evidence(
+    output: Output,
+    image: Tensor,
+    xy: Tensor,
+    sides: Sequence[Sequence[int]],
+    priors: Sequence[PairPrior],
+) -> Tensor:
     """Log-odds [M, P] that pairs are the right way round: of the heat maps, and of the labelled animals."""
+    heat, stride = output.heat.detach(), output.heat_stride
     _, _, h, w = heat.shape
     cell = ((xy - stride // 2) / stride).round().long()
     x, y = cell[..., 0].clamp(0, w - 1), cell[..., 1].clamp(0, h - 1)
-    a, b = pairs.left, pairs.right
-    keypoint, place = [a, b, a, b], [a, b, b, a]
-    keypoints = torch.tensor(keypoint, device=heat.device)
-    value = heat_at(heat, image[:, None, None], keypoints, y[:, place], x[:, place])
+    left, right = sides
+    keypoint = torch.tensor([left, right, left, right], device=heat.device)
+    place = [left, right, right, left]
+    value = heat_at(heat, image[:, None, None], keypoint, y[:, place], x[:, place])
     seen = value.clamp(min=_LEAST).log()  # [M, 4, P]
     maps = seen[:, 0] + seen[:, 1] - seen[:, 2] - seen[:, 3]
     poses = xy.double().cpu().numpy()
     odds = [
         prior.odds(prior.sines(poses, poses[:, prior.pair[0]], poses[:, prior.pair[1]]))
-        for prior in pairs.priors
+        for prior in priors
     ]
     return maps + torch.from_numpy(np.stack(odds, 1)).to(maps)

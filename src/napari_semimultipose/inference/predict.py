@@ -85,7 +85,7 @@ class Predictor(PicturePredictor):
         follower = self._follower(frames, indices) if follow and several else None
         try:
             if follower is not None:
-                pursuit = Pursuit(follower, self._seen_in, crew)
+                pursuit = Pursuit(follower, self._seen_in, crew, self.config.refresh_every)
                 yield from pursuit.stream(frames, indices, should_stop)
             elif self.looks_around or crew.size == 1 or few:
                 window = window_of(frames, follow=follow) if self.looks_around else None
@@ -193,7 +193,6 @@ class Predictor(PicturePredictor):
             (height, width),
             scale,
             size,
-            config.refresh_every,
             config.nms_threshold,
         )
         return follower if follower.pays else None

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,6 @@ origins [B, 2] of their frames, or of whole frames (no origins)."""
 
 
 @dataclass
-class _Flight:
-    """Some frames that one thread looks at, in windows or `whole`, and what is to be known of them."""
-
-    numbers: list[int]
-    whole: bool
-    found: Future[list[tuple[Animals, bool]]]
-
-
-@dataclass
 class Pursuit:
     """Predict frames with followed animals, some of them in each of the threads.
 
@@ -47,13 +38,17 @@ class Pursuit:
     look : callable
         As `Look`.
     crew : Crew
+    refresh : int
+        Every so many frames one is looked at as a whole; 0: only where animals are missed.
     """
 
     follower: Follower
     look: Look
     crew: Crew
-    _air: deque[_Flight] = field(default_factory=deque)
+    refresh: int
+    _air: deque[tuple[list[int], Future[list[Animals]]]] = field(default_factory=deque)
     _rest: deque[tuple[int, NDArray]] = field(default_factory=deque)
+    _since: int = 0  # frames since one was sent to be looked at as a whole
 
     def stream(
         self,
@@ -76,7 +71,7 @@ class Pursuit:
         first = True
         try:
             while source or self._air or self._rest:
-                while source and len(self._rest) < _TOGETHER:
+                while source and len(self._rest) <= _TOGETHER:
                     more = None
                     try:
                         if should_stop():
@@ -94,13 +89,13 @@ class Pursuit:
                     first = False
                     number, picture = self._rest.popleft()
                     numbers.append(number)
-                    animals += self._take(self._look_at(picture))
+                    animals += self._take(self.look([picture], 0, None))
                 while self._rest and len(self._air) < self._most:
                     self._send()
                 if self._air:
-                    flight = self._air.popleft()
-                    numbers += flight.numbers
-                    animals += self._take(flight.found.result())
+                    sent, found = self._air.popleft()
+                    numbers += sent
+                    animals += self._take(found.result())
                 last = not (source or self._air or self._rest)
                 if len(numbers) >= _TOGETHER or (numbers and last):
                     yield numbers, animals
@@ -112,44 +107,41 @@ class Pursuit:
 
     @property
     def _most(self) -> int:
-        """How many flights are under way."""
+        """How many batches of frames are under way."""
         return max(2, self.crew.size)
 
-    def _take(self, found: Sequence[tuple[Animals, bool]]) -> list[Animals]:
-        for animals, whole in found:
-            self.follower.take(animals, whole_frame=whole)
-        return [animals for animals, _ in found]
+    def _take(self, found: list[Animals]) -> list[Animals]:
+        for animals in found:
+            self.follower.take(animals)
+        return found
 
     def _send(self) -> None:
-        """Have a thread look at the next frames."""
+        """Have a thread look at the next frames, or at the next one as a whole."""
         follower = self.follower
-        under_way = sum(len(flight.numbers) for flight in self._air)
-        whole = [i for i, flight in enumerate(self._air) if flight.whole]
-        if whole:
-            since = sum(len(flight.numbers) for flight in list(self._air)[whole[-1] + 1 :])
-            together = follower.refresh - 1 - since if follower.refresh else _TOGETHER
-        else:
-            together = follower.together - under_way
-        most = min(together, max(1, _TOGETHER // self._most))
         shape = self._rest[0][1].shape
-        if follower.lost or most <= 0 or shape[:2] != follower.frame_size:
+        due = self.refresh - 1 - self._since if self.refresh else _TOGETHER
+        if follower.lost or due <= 0 or shape[:2] != follower.frame_size:
+            self._since = 0
             number, picture = self._rest.popleft()
-            self._air.append(_Flight([number], True, self.crew.submit(self._look_at, picture)))
+            self._air.append(([number], self.crew.submit(self.look, [picture], 0, None)))
             return
-        same = [one for one in islice(self._rest, most) if one[1].shape == shape]
-        for _ in same:
+        under_way = sum(len(numbers) for numbers, _ in self._air)
+        most = min(due, max(1, _TOGETHER // self._most))
+        alike = takewhile(lambda one: one[1].shape == shape, islice(self._rest, most))
+        numbers, pictures = map(list, zip(*alike, strict=True))
+        for _ in numbers:
             self._rest.popleft()
-        pictures = [picture for _, picture in same]
-        windows = [follower.windows(under_way + 1 + i) for i in range(len(same))]
-        found = self.crew.submit(self._look_in, pictures, windows)
-        self._air.append(_Flight([number for number, _ in same], False, found))
+        self._since += len(numbers)
+        windows = [follower.windows(under_way + 1 + i) for i in range(len(numbers))]
+        self._air.append((numbers, self.crew.submit(self._look_in, pictures, windows)))
 
     def _look_in(
         self, pictures: Sequence[NDArray], windows: Sequence[Sequence[Window]]
-    ) -> list[tuple[Animals, bool]]:
-        """Return the animals of frames, and whether the whole frame was needed to find them.
+    ) -> list[Animals]:
+        """Return the animals of frames.
 
-        A frame on which the windows have cut an animal is looked at in closer ones first.
+        A frame on which the windows have cut an animal is looked at in closer ones, and as a whole where
+        these do not show all of them either.
         """
         follower = self.follower
         first = self._seen(pictures, windows)
@@ -165,7 +157,7 @@ class Pursuit:
             for (i, closer), animals in zip(again.items(), second, strict=True):
                 found[i] = follower.gather(closer, animals)
         return [
-            (self.look([picture], 0, None)[0], True) if animals is None else (animals, False)
+            self.look([picture], 0, None)[0] if animals is None else animals
             for picture, animals in zip(pictures, found, strict=True)
         ]
 
@@ -178,6 +170,3 @@ class Pursuit:
         origin = np.array([(w.x, w.y) for _, w in flat], np.float64)
         seen = iter(self.look(pixels, self.follower.input_side, origin))
         return [[next(seen) for _ in around] for around in windows]
-
-    def _look_at(self, picture: NDArray) -> list[tuple[Animals, bool]]:
-        return [(self.look([picture], 0, None)[0], True)]

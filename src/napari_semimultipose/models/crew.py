@@ -44,7 +44,6 @@ class Crew:
     ) -> None:
         processors = processors or torch.get_num_threads()
         self.size = min(processors, _MOST)
-        self._threads = max(1, processors // self.size)
         self._guest = guest
         self._computing = 0
         self._turn = threading.Condition()
@@ -52,7 +51,7 @@ class Crew:
             self.size,
             "crew",
             initializer=torch.set_num_threads,
-            initargs=(self._threads,),
+            initargs=(max(1, processors // self.size),),
         )
 
     def submit(

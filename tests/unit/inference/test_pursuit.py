@@ -72,9 +72,9 @@ def follow(
     crew = Crew(threads, guest=lambda: False)
     numbers: list[int] = []
     animals: list[Animals] = []
-    follower = Follower(1, (HEIGHT, WIDTH), 1.0, SIZE_PX, refresh, 0.5)
+    follower = Follower(1, (HEIGHT, WIDTH), 1.0, SIZE_PX, 0.5)
     try:
-        pursuit = Pursuit(follower, eyes, crew)
+        pursuit = Pursuit(follower, eyes, crew, refresh)
         for part, found in pursuit.stream(frames, range(len(frames)), **more):  # type: ignore[arg-type]
             numbers += part
             animals += found
@@ -123,12 +123,53 @@ def test_each_frame_before_a_damaged_one_is_given_out() -> None:
 
     frames._read = damaged  # type: ignore[method-assign]
     crew = Crew(2, guest=lambda: False)
-    pursuit = Pursuit(Follower(1, (HEIGHT, WIDTH), 1.0, SIZE_PX, 0, 0.5), Eyes(), crew)
+    pursuit = Pursuit(Follower(1, (HEIGHT, WIDTH), 1.0, SIZE_PX, 0.5), Eyes(), crew, 0)
     numbers: list[int] = []
     with pytest.raises(FramesError, match="frame 21"):
         numbers.extend(i for part, _ in pursuit.stream(frames, range(30)) for i in part)
     crew.close()
     assert numbers == list(range(16))  # what was read together with the damaged one is not known
+
+
+class Mixed(Frames):
+    """Pictures of which some are larger than the others."""
+
+    def __init__(self, larger: set[int], count: int) -> None:
+        self.larger = larger
+        super().__init__((count, HEIGHT, WIDTH, 3), source=None)
+
+    def _read(self, i: int) -> NDArray:
+        size = (HEIGHT + 20, WIDTH + 20) if i in self.larger else (HEIGHT, WIDTH)
+        return np.full((*size, 3), i, np.uint8)
+
+
+@pytest.mark.parametrize("larger", [{4}, {3, 5}, {0, 1}, {9}, {2, 4, 6, 8, 9}])
+def test_pictures_of_another_size_are_seen_as_a_whole_in_their_place(larger: set[int]) -> None:
+    eyes = Eyes()
+    numbers, animals = follow(Mixed(larger, 10), eyes, threads=2)
+    assert numbers == list(range(10))
+    assert set(eyes.seen) == set(range(10))
+    assert set(eyes.whole) >= larger
+    for number, one in zip(numbers, animals, strict=True):
+        np.testing.assert_allclose(one.xy.mean(1), [place(number)])
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_recordings_of_any_length_come_out_whole(count: int, threads: int) -> None:
+    numbers, animals = follow(recording(count), Eyes(), threads=threads, refresh=3)
+    assert numbers == list(range(count))
+    assert len(animals) == count
+
+
+def test_who_stops_listening_leaves_nothing_behind() -> None:
+    crew = Crew(2, guest=lambda: False)
+    follower = Follower(1, (HEIGHT, WIDTH), 1.0, SIZE_PX, 0.5)
+    stream = Pursuit(follower, Eyes(), crew, 0).stream(recording(60), range(60))
+    next(stream)
+    stream.close()
+    crew.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith(("crew", "frames"))]
 
 
 def test_it_stops_when_asked() -> None:
