@@ -7,6 +7,7 @@ rename: a crash, a full disk or an error on the way leaves the old result as it 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -97,6 +98,28 @@ def replace_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                 old.replace(target)
             raise
     _sync(target.parent)
+
+
+def check_space(path: str | os.PathLike[str], needed: int) -> None:
+    """Make sure that a file of about `needed` bytes fits onto the disk beside the one that it replaces.
+
+    For writers that a full disk does not leave a choice: the HDF5 library takes the program down with it.
+
+    Raises
+    ------
+    OSError
+        With the number of a full disk, where there is less room.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"{free / 1e6:.1f} MB are free on the disk and about {needed / 1e6:.1f} MB are needed; "
+            "make room, or choose another folder",
+        )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
-from napari_semimultipose.io.atomic import replace_file, replace_folder
+from napari_semimultipose.io.atomic import check_space, replace_file, replace_folder
 from napari_semimultipose.poses import Poses
 
 
@@ -190,6 +190,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
+_HDF5 = (".slp", ".h5", ".hdf5", ".nwb")
 _HOLD_SPREAD = ("sleap", "deeplabcut", "lightning-pose")
 
 
@@ -292,6 +293,8 @@ def write_poses(
         )
     options = {"target": place} if known.needs_target and place.is_file() else {}
     try:
+        if place.suffix.lower() in _HDF5:
+            check_space(place, _largest_size(poses, place))
         with (replace_folder if known.folder else replace_file)(place) as fresh:
             said = writer(poses, fresh, **options)
         if poses.spread is not None and known.name not in _HOLD_SPREAD:
@@ -306,6 +309,11 @@ def write_poses(
             f"these labels cannot be written as {known.title}: {type(error).__name__}: {error}. "
             "Write a SLEAP file, which holds everything."
         ) from error
+
+
+def _largest_size(poses: Poses, place: Path) -> int:
+    """Return how many bytes an HDF5 file of these poses may have; images in an old file are copied along."""
+    return 2**20 + 32 * poses.xy.size + (place.stat().st_size if place.is_file() else 0)
 
 
 def detect_format(path: Path) -> str:

@@ -1,4 +1,5 @@
 import importlib
+import shutil
 import subprocess
 import sys
 import time
@@ -168,6 +169,26 @@ def test_an_old_result_stays_when_writing_fails(tmp_path, known, monkeypatch):
     with pytest.raises(LabelsError, match="cannot be written: the disk is full"):
         write_poses(original, path, format=known.name)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["sleap", "sleap-analysis", "nwb"])
+def test_hdf5_is_not_begun_on_a_full_disk(tmp_path, name, monkeypatch):
+    """The HDF5 library ends the program there, and with it the viewer."""
+    known = WRITABLE[name]
+    original = simple(SKELETON)
+    original = original.keep(original.track == 0)
+    path = target(tmp_path, known)
+    write_poses(original, path, format=name)
+    before = path.read_bytes()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=16_384))
+    with pytest.raises(LabelsError, match=r"0\.0 MB are free .* make room, or choose another"):
+        write_poses(original, path, format=name)
+    assert path.read_bytes() == before
+    with pytest.raises(LabelsError, match="make room"):
+        write_poses(original, tmp_path / "new" / path.name, format=name)
+    monkeypatch.undo()
+    write_poses(original, path, format=name)
 
 
 def test_importing_costs_nothing():
