@@ -96,6 +96,18 @@ def test_predictions_of_stills_keep_their_names_and_can_be_scored(
     assert json.loads(scores.read_text())["frames"] == 8
 
 
+def test_nothing_is_predicted_that_could_not_be_written(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 64, 64), np.uint8))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=9_000))
+    monkeypatch.setattr("napari_semimultipose.api.predict", lambda *given, **more: pytest.fail())
+    result = run("predict", model, tmp_path / "a.npy", "--out", tmp_path / "new" / "a.slp")
+    assert result.exit_code == 1
+    assert "make room, or choose another folder" in result.stderr
+
+
 def test_many_recordings_in_one_command(bees: Path, model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((3, 64, 64), np.uint8))
     (tmp_path / "b.npy").write_bytes(b"broken")

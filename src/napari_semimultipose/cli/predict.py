@@ -17,10 +17,13 @@ from napari_semimultipose.cli.options import Animals, Device, Settings, parse_fr
 from napari_semimultipose.cli.progress import Progress, duration, progress
 from napari_semimultipose.cli.stopping import stop_on_signal
 from napari_semimultipose.errors import FramesError, SemiMultiPoseError
+from napari_semimultipose.io.atomic import check_space
 from napari_semimultipose.sources import some
 
 if TYPE_CHECKING:
     from napari_semimultipose.poses import Poses
+
+_LEAST_ROOM = 2**20  # bytes on the disk below which no recording is begun
 
 
 def predict(
@@ -87,6 +90,7 @@ def predict(
             if several and job.target.exists() and not overwrite:
                 display.note(f"{job.target} is there already, skipped")
                 continue
+            check_space(job.target, _LEAST_ROOM)  # now, not after hours of work
             label = f"{job.source.name} ({number + 1}/{len(jobs)})" if several else job.source.name
             try:
                 poses = api.predict(
