@@ -102,7 +102,9 @@ def test_nothing_is_predicted_that_could_not_be_written(
     np.save(tmp_path / "a.npy", np.zeros((3, 64, 64), np.uint8))
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=9_000))
-    monkeypatch.setattr("napari_semimultipose.api.predict", lambda *given, **more: pytest.fail())
+    monkeypatch.setattr(
+        "napari_semimultipose.api.predict", lambda *given, **more: pytest.fail("begun")
+    )
     result = run("predict", model, tmp_path / "a.npy", "--out", tmp_path / "new" / "a.slp")
     assert result.exit_code == 1
     assert "make room, or choose another folder" in result.stderr
