@@ -267,6 +267,11 @@ class LossConfig(Settings):
     beta_start: Fraction = Field(
         0.4, title="Unlabelled from", description="Share of training after which beta acts"
     )
+    beta_stop: Fraction = Field(
+        1.0,
+        title="Unlabelled until",
+        description="Share of training after which beta acts no longer: the rest is of labelled frames alone",
+    )
     ramp: Fraction = Field(0.1, description="Share of training over which alpha and beta grow")
     teacher: bool = Field(
         True,
@@ -284,7 +289,8 @@ class LossConfig(Settings):
         "would take more than a twentieth of training",
     )
     pseudo_rounds: PositiveInt = Field(
-        2, description="How often it does, from `beta_start` on at equal distances ('frames')"
+        2,
+        description="How often it does, from `beta_start` to `beta_stop` at equal distances ('frames')",
     )
     teacher_turns: Literal[1, 2, 4] = Field(
         4,

@@ -20,7 +20,12 @@ from napari_semimultipose.data.batch import Batch, BatchSize
 from napari_semimultipose.data.clips import ClipMaker
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
 from napari_semimultipose.data.paste import LabeledView, paste
-from napari_semimultipose.data.pseudo import PseudoPoses, PseudoView, pseudo_view
+from napari_semimultipose.data.pseudo import (
+    PseudoPoses,
+    PseudoView,
+    pseudo_labels_of,
+    pseudo_view,
+)
 from napari_semimultipose.data.session_data import meetings
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.data.views import (
@@ -214,11 +219,14 @@ class BatchMaker:
     def _labeled(
         self, ref: FrameRef, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-        view = self._look(ref, rng)
-        if rng.random() < self.augment.paste:
-            other = self.data.train[int(rng.integers(len(self.data.train)))]
-            view = paste(view, self._look(other, rng), self.data.poses.skeleton.edges, rng)
-        return self._finished(view, rng)
+        return self._finished(self._pasted(self._look(ref, rng), rng), rng)
+
+    def _pasted(self, view: LabeledView, rng: np.random.Generator) -> LabeledView:
+        """Return the view, now and then with animals of another labelled frame."""
+        if rng.random() >= self.augment.paste:
+            return view
+        other = self.data.train[int(rng.integers(len(self.data.train)))]
+        return paste(view, self._look(other, rng), self.data.poses.skeleton.edges, rng)
 
     def _finished(
         self, view: LabeledView, rng: np.random.Generator
@@ -318,9 +326,10 @@ class BatchMaker:
         """Return a random view of an unlabelled frame with its pseudo labels."""
         height, width = image.shape[1:]
         affine = self._view_of_found(found, (height, width), rng)
-        view = recolor(warp(image, affine, self.side), self.augment, rng)
-        labels = pseudo_view(found, affine, self.side, (width, height), self.mirror)
-        return view, None, np.eye(2, 3), labels
+        view = pseudo_view(image, found, affine, self.side, self.mirror)
+        view = self._pasted(view, rng)
+        labels = pseudo_labels_of(view, found, affine, (width, height))
+        return recolor(view.image, self.augment, rng), None, np.eye(2, 3), labels
 
     def _view_of_found(
         self, found: PseudoPoses, size: tuple[int, int], rng: np.random.Generator

@@ -101,7 +101,9 @@ def paste(
         np.concatenate([onto.known & keep, source.known[index]]),
         np.concatenate([onto.inside & keep, source.inside[index]]),
         # Animals move little in two frames, and their regions are wider than they.
-        [torch.lerp(a, b, blend) for a, b in zip(onto.around, source.around, strict=True)],
+        [torch.lerp(a, b, blend) for a, b in zip(onto.around, source.around, strict=True)]
+        if onto.around
+        else [],
     )
 
 

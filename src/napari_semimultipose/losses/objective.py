@@ -209,7 +209,8 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
 def fusion_weights(config: LossConfig, method: str, progress: float) -> tuple[float, float]:
     """Weights (alpha, beta) of the fusion losses at a share 0..1 of training.
 
-    Each grows linearly over ``ramp`` from its start on; with ``ramp=0`` it is a step, as in the paper.
+    Each grows linearly over ``ramp`` from its start on; with ``ramp=0`` it is a step, as in the paper. From
+    ``beta_stop`` on (but for 1), beta is 0.
     """
 
     def grown(weight: float, start: float) -> float:
@@ -218,5 +219,6 @@ def fusion_weights(config: LossConfig, method: str, progress: float) -> tuple[fl
         return weight * min(1.0, (progress - start) / config.ramp) if config.ramp else weight
 
     alpha = grown(config.alpha, config.alpha_start) if method != "directpose" else 0.0
-    beta = grown(config.beta, config.beta_start) if method == "semimultipose" else 0.0
+    acts = method == "semimultipose" and (progress < config.beta_stop or config.beta_stop == 1)
+    beta = grown(config.beta, config.beta_start) if acts else 0.0
     return alpha, beta

@@ -61,8 +61,8 @@ class PseudoRounds:
         loss = self._config.loss
         if not labels_whole_frames(self._config) or self.done >= loss.pseudo_rounds:
             return False
-        start = loss.beta_start
-        return share >= start + (1 - start) * self.done / loss.pseudo_rounds
+        start, stop = loss.beta_start, loss.beta_stop
+        return share >= start + (stop - start) * self.done / loss.pseudo_rounds
 
     def affordable(self, steps: float, pixels: int) -> int:
         """How many frames of so many pixels a round may look at, in a training of so many steps.

@@ -264,8 +264,7 @@ class Objective:
                 one.labeled,
                 one.visible,
                 Unknown(one.doubtful, one.to_view, one.frame_size),
-                # Where the branches of the teacher disagree about a keypoint, it still belongs to the animal.
-                torch.ones_like(one.labeled),
+                one.placed,
             )
             for one in batch.pseudo
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ import torch
 from napari_semimultipose.config import AugmentConfig, DataConfig
 from napari_semimultipose.data.batches import Batch, BatchMaker, BatchSize
 from napari_semimultipose.data.loaders import OnDemand, Prefetcher
-from napari_semimultipose.data.pseudo import PseudoPoses
+from napari_semimultipose.data.paste import LabeledView
+from napari_semimultipose.data.pseudo import PseudoPoses, pseudo_labels_of
 from napari_semimultipose.data.split import TrainingData, prepare
 from napari_semimultipose.data.views import apply
 from napari_semimultipose.errors import FramesError
@@ -200,3 +203,59 @@ def test_pseudo_labels_lie_on_their_spots(data: TrainingData, flip: float) -> No
                     assert int(view[:, y, x].argmax()) == color_of[k]
                     checked += 1
     assert checked > 20
+
+
+def test_labelled_animals_are_pasted_among_pseudo_ones(data: TrainingData) -> None:
+    make = maker(data, paste=1.0, flip=0)
+    _, truth = colored_animals()
+    unsure = np.array([[True, True, False]])
+    make.pseudo = {
+        ref.key: PseudoPoses(truth.xy[ref.index], unsure, np.zeros((0, 4)))
+        for ref in data.unlabeled
+    }
+    found, pasted = 0, 0
+    for iteration in range(12):
+        batch = make(iteration, BatchSize(1, 3))
+        for view, labels in zip(batch.images[1:], batch.pseudo, strict=True):
+            assert bool(labels.labeled.any(1).all())
+            of_teacher = (labels.placed & ~labels.labeled).any(1)  # the third keypoint is unsure
+            found += int(of_teacher.sum())
+            pasted += int((~of_teacher).sum())
+            assert torch.equal(labels.placed[~of_teacher], labels.labeled[~of_teacher])
+            assert bool(labels.placed[of_teacher].all())
+            for i, k in labels.visible.nonzero().tolist():
+                x, y = labels.keypoints[i, k].round().long().tolist()
+                if 3 <= x < 93 and 3 <= y < 93:
+                    assert float(view[k, y, x]) > 0.4
+    assert found > 12
+    assert pasted > 12
+
+
+def test_a_pseudo_animal_under_pasted_ones_is_left_out() -> None:
+    xy = np.array([[[5.0, 5], [9, 5]], [[50.0, 5], [60, 5]], [[7.0, 5], [np.nan, np.nan]]])
+    known = np.array([[False, False], [True, False], [True, False]])
+    found = PseudoPoses(xy[:2], np.ones((2, 2), bool), np.array([[1.0, 2, 3, 4]]))
+    view = LabeledView(torch.zeros(3, 64, 64), xy, known, known)
+    labels = pseudo_labels_of(view, found, np.eye(2, 3), (64, 48))
+    assert labels.keypoints.tolist() == [[[50, 5], [60, 5]], [[7, 5], [0, 0]]]
+    assert labels.labeled.tolist() == labels.visible.tolist() == [[True, False], [True, False]]
+    # The covered keypoint of the found animal tells where it is; that of the pasted one has no label.
+    assert labels.placed.tolist() == [[True, True], [True, False]]
+    assert labels.doubtful.tolist() == [[1, 2, 3, 4]]
+    assert labels.frame_size == (64, 48)
+
+
+def test_animals_of_a_labelled_frame_with_its_neighbours_fit_into_a_view_of_one_frame(
+    data: TrainingData,
+) -> None:
+    near = {ref.key: (ref,) * 4 for ref in data.train}
+    _, truth = colored_animals()
+    make = maker(replace(data, neighbours=near), paste=1.0)
+    make.pseudo = {
+        ref.key: PseudoPoses(truth.xy[ref.index], np.ones((1, 3), bool), np.zeros((0, 4)))
+        for ref in data.unlabeled
+    }
+    batch = make(0, BatchSize(1, 3))
+    assert len(batch.pseudo) == 3
+    assert batch.around is not None
+    assert len(batch.around) == 1

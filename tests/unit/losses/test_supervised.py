@@ -181,3 +181,7 @@ def test_fusion_weights_follow_method_and_schedule() -> None:
     assert fusion_weights(config, "semimultipose", 0.55) == (0.1, pytest.approx(0.2))
     step = config.model_copy(update={"ramp": 0})
     assert fusion_weights(step, "semimultipose", 0.5) == (0.1, 0.4)
+    assert fusion_weights(step, "semimultipose", 1.0) == (0.1, 0.4)
+    stops = step.model_copy(update={"beta_stop": 0.8})
+    assert fusion_weights(stops, "semimultipose", 0.79) == (0.1, 0.4)
+    assert fusion_weights(stops, "semimultipose", 0.8) == (0.1, 0)

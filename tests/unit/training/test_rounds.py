@@ -44,6 +44,11 @@ def test_rounds_come_at_equal_distances() -> None:
     assert it.due(0.71)
     it.take({})
     assert not it.due(1.0)
+    earlier = rounds(**{"loss.beta_stop": 0.8})
+    assert earlier.due(0.4)
+    earlier.take({})
+    assert not earlier.due(0.59)
+    assert earlier.due(0.61)
 
 
 @pytest.mark.parametrize(
