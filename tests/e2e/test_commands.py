@@ -6,21 +6,24 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from napari_semimultipose import api
 from napari_semimultipose.cli import app
 from napari_semimultipose.config import Config
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.sample import SyntheticRecording
 from napari_semimultipose.models.checkpoint import read_info
-from napari_semimultipose.poses import Source, Video
+from napari_semimultipose.poses import Poses, Source, Video
 
 N_FRAMES = 24
 SMALL = ("model.channels=16", "data.crop_px=96", "data.batch_labeled=2", "data.batch_unlabeled=1")
@@ -108,6 +111,28 @@ def test_nothing_is_predicted_that_could_not_be_written(
     result = run("predict", model, tmp_path / "a.npy", "--out", tmp_path / "new" / "a.slp")
     assert result.exit_code == 1
     assert "make room, or choose another folder" in result.stderr
+
+
+def test_predictions_that_cannot_be_written_are_kept_elsewhere(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 64, 64), np.uint8))
+    out, rescue = tmp_path / "new" / "a.json", tmp_path / "temporary"
+    rescue.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(rescue))
+    predict = api.predict
+
+    def meanwhile(*given: Any, **more: Any) -> Poses:
+        poses = predict(*given, **more)
+        out.parent.write_text("somebody put a file here")
+        return poses
+
+    monkeypatch.setattr(api, "predict", meanwhile)
+    result = run("predict", model, tmp_path / "a.npy", "--out", out)
+    assert result.exit_code == 1
+    (kept,) = rescue.glob("*/a.slp")
+    assert f"the predictions are kept in {kept}" in " ".join(result.stderr.split())
+    assert len(read_poses(kept)) == 3
 
 
 def test_many_recordings_in_one_command(bees: Path, model: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +12,7 @@ import typer
 
 from napari_semimultipose.cli.options import Animals, Settings, evaluate_config
 from napari_semimultipose.cli.tables import score_table
-from napari_semimultipose.errors import ConfigError
+from napari_semimultipose.errors import ConfigError, FramesError, SemiMultiPoseError
 
 
 def track(
@@ -121,6 +123,32 @@ def write(poses: Any, path: Path, format: str | None = None) -> None:
 
     for lost in api.write_poses(poses, path, format=format):
         typer.echo(f"{path}: not kept: {lost}", err=True)
+
+
+def write_or_keep(poses: Any, path: Path) -> None:
+    """Write poses that took long to make; where that fails, keep them in a folder for temporary files.
+
+    Raises
+    ------
+    FramesError
+        When `path` could not be written; it tells where the poses are.
+    """
+    try:
+        write(poses, path)
+    except (SemiMultiPoseError, OSError) as error:
+        for place in (tempfile.gettempdir(), Path.home()):
+            try:
+                folder = Path(tempfile.mkdtemp(prefix="semimultipose-", dir=place))
+            except OSError:
+                continue
+            try:
+                write(poses, folder / f"{path.stem}.slp")
+            except (SemiMultiPoseError, OSError):
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            kept = folder / f"{path.stem}.slp"
+            raise FramesError(f"{error}; the predictions are kept in {kept}") from error
+        raise
 
 
 def write_json(scores: dict[str, Any], path: Path) -> None:

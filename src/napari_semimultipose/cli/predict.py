@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_semimultipose.cli.labels import write
+from napari_semimultipose.cli.labels import write_or_keep
 from napari_semimultipose.cli.measure import measured
 from napari_semimultipose.cli.options import Animals, Device, Settings, parse_frame_range
 from napari_semimultipose.cli.progress import Progress, duration, progress
@@ -104,7 +104,7 @@ def predict(
                 )
                 if stop() and several:  # a part would pass for the whole next time
                     break
-                write(poses, job.target)
+                write_or_keep(poses, job.target)
                 display.note(f"{job.target}: {poses.n_instances} animals on {len(poses)} frames")
                 if metrics and not cameras:
                     _measure([poses], [job.target], model, display)
