@@ -12,6 +12,7 @@ from torch import Tensor
 from napari_semimultipose.config import Config
 from napari_semimultipose.data.batches import BatchMaker
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
+from napari_semimultipose.data.paste import LabeledView
 from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.data.split import TrainingData
 from napari_semimultipose.data.views import Affine, affine_about
@@ -102,6 +103,10 @@ class WholeFrameMaker(BatchMaker):
         self, found: PseudoPoses, size: tuple[int, int], rng: np.random.Generator
     ) -> Affine:
         return self._whole_view(size, rng)
+
+    def _pasted(self, view: LabeledView, rng: np.random.Generator) -> LabeledView:
+        """Return the view: there is one animal on a frame."""
+        return view
 
     def _labeled(
         self, ref: FrameRef, rng: np.random.Generator

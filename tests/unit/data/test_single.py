@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_semimultipose.config import Config
-from napari_semimultipose.data.single import posture
+from napari_semimultipose.config import Config, DataConfig
+from napari_semimultipose.data.batch import BatchSize
+from napari_semimultipose.data.pseudo import PseudoPoses
+from napari_semimultipose.data.single import WholeFrameMaker, posture
+from napari_semimultipose.data.split import prepare
+from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.training.kind import with_kind
 
@@ -54,3 +58,20 @@ def test_the_model_keeps_what_was_found_and_what_was_asked_for() -> None:
     assert with_kind(Config(), alike, range(6)).heatmap.posture == "fixed"
     asked = Config().with_settings(["heatmap.posture=fixed"])
     assert with_kind(asked, labels).heatmap.posture == "fixed"
+
+
+def test_nothing_is_pasted_where_there_is_one_animal() -> None:
+    stack = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3), np.uint8)
+    xy = np.tile([[20.0, 20], [40, 20], [30, 45]], (8, 1, 1))[:, None]
+    poses = Poses(Skeleton(("nose", "ear", "tail")), xy, np.arange(8))
+    config = Config().with_settings(["heatmap.side_px=64", "augment.paste=1"])
+    data = prepare(poses, {0: open_frames(stack)}, DataConfig(), labeled_rows=range(4))
+    make = WholeFrameMaker(data, config)
+    make.pseudo = {
+        ref.key: PseudoPoses(xy[ref.index], np.ones((1, 3), bool), np.zeros((0, 4)))
+        for ref in data.unlabeled
+    }
+    for i in range(4):
+        batch = make(i, BatchSize(2, 2))
+        assert [len(one) for one in batch.keypoints] == [1, 1]
+        assert [len(one.keypoints) for one in batch.pseudo] == [1, 1]
