@@ -67,10 +67,16 @@ ARMS: dict[str, tuple[str, ...]] = {
     "gauss": ("semimultipose", "loss.fusion_target=gauss", "loss.teacher=false"),
     "two_way": ("semimultipose", "loss.fusion_target=two_way", "loss.teacher=false"),
     "limb_hinge": ("semimultipose", "loss.limb_hinge=0.5"),
+    "three_rounds": (
+        "semimultipose", "loss.pseudo_frames=200", "loss.pseudo_rounds=3", "loss.teacher_turns=1",
+        "loss.agreement_cells=3", "loss.beta_start=0.3", "loss.beta_stop=0.8", "data.batch_labeled=2",
+        "data.batch_unlabeled=4",
+    ),
 }  # fmt: skip
 """Method and settings of each arm. "plain" is DirectPose without our augmentation, "onehot", "gauss" and
 "two_way" are fusion of the network's own branches, "semimultipose" has a teacher and follows its
-keypoints, "limb_hinge" penalises long limbs in addition."""
+keypoints, "limb_hinge" penalises long limbs in addition. "three_rounds": the teacher looks at all unlabelled frames three
+times between 30 and 80 % of training, 4 of 6 views are of these frames, and the last fifth is of labelled frames alone."""
 
 
 @dataclass
