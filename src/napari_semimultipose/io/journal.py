@@ -306,7 +306,7 @@ def read(path: Path, root: Path | None = None) -> Poses:
 def _read(path: Path) -> bytes:
     data = path.read_bytes()
     if not data.startswith(MAGIC):
-        newer = data.startswith(MAGIC[:-1])
+        newer = data.startswith(MAGIC[:-1]) and len(data) >= len(MAGIC)
         raise LabelsError(
             f"{path} was written by a newer version of this program: open it with that one"
             if newer
