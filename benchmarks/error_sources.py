@@ -58,8 +58,8 @@ def on_frames_of(truth: Poses, xy: NDArray, score: NDArray) -> Poses:
 
 def variants(
     prediction: Poses, truth: Poses, swaps: Sequence[tuple[int, int]]
-) -> dict[str, tuple[Poses, NDArray]]:
-    """Return predictions with one thing made true, and the pixel errors [M, K] of the matched pairs."""
+) -> tuple[dict[str, Poses], NDArray]:
+    """Return predictions with one thing made true each, and the pixel errors [M, K] of the matched pairs."""
     score = prediction.instance_score
     area = animal_areas(truth, EvaluateConfig())
     similarity = oks(prediction.xy, truth.xy, area, 0.1)
@@ -110,7 +110,7 @@ def variants(
     for k, name in enumerate(truth.skeleton.keypoints):
         made[f"true {name}"] = moved([k])
     made["true positions"] = moved(range(len(truth.skeleton)))
-    return {name: (poses, error) for name, poses in made.items()}
+    return made, error
 
 
 def main() -> None:
@@ -127,12 +127,12 @@ def main() -> None:
     prediction = slots(api.read_poses(given.prediction), truth)
     names = truth.skeleton.keypoints
     swaps = [(names.index(a), names.index(b)) for a, b in (s.split(",") for s in given.swap)]
+    made, error = variants(prediction, truth, swaps)
     rows = {}
-    for name, (poses, _) in variants(prediction, truth, swaps).items():
+    for name, poses in made.items():
         rows[name] = [
             api.evaluate(poses, truth, config=EvaluateConfig(sigma=s))["ap"] for s in (0.05, 0.1)
         ]
-    _, error = next(iter(variants(prediction, truth, swaps).values()))
     shares = np.nanquantile(error, [0.5, 0.75, 0.9], axis=0).T
     cells = [[name, *(f"{value:.3f}" for value in row)] for name, row in rows.items()]
     print(markdown(["predictions", "AP .05", "AP .1"], cells))

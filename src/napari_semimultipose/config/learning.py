@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from napari_semimultipose.config.base import Fraction, PositiveInt, Settings
 
@@ -308,6 +308,15 @@ class LossConfig(Settings):
     limb_hinge: Annotated[float, Field(ge=0)] = Field(
         0.0, description="Weight, relative to beta, of a penalty on implausibly long limbs"
     )
+
+    @model_validator(mode="after")
+    def _acts_at_all(self) -> Self:
+        if self.beta_stop < 1 and self.beta_stop <= self.beta_start:
+            raise ValueError(
+                f"beta_stop ({self.beta_stop:g}) is not after beta_start ({self.beta_start:g}), so that "
+                "unlabelled frames would never act; use method=labeled for that"
+            )
+        return self
 
 
 class TrainConfig(Settings):

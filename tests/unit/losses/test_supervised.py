@@ -7,6 +7,7 @@ import torch
 from torchvision.ops import sigmoid_focal_loss
 
 from napari_semimultipose.config import Config, LossConfig, ModelConfig
+from napari_semimultipose.errors import ConfigError
 from napari_semimultipose.losses.objective import (
     Labels,
     fusion_weights,
@@ -185,3 +186,9 @@ def test_fusion_weights_follow_method_and_schedule() -> None:
     stops = step.model_copy(update={"beta_stop": 0.8})
     assert fusion_weights(stops, "semimultipose", 0.79) == (0.1, 0.4)
     assert fusion_weights(stops, "semimultipose", 0.8) == (0.1, 0)
+
+
+def test_unlabelled_frames_that_would_never_act_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"beta_stop \(0.4\) is not after beta_start \(0.4\)"):
+        Config().with_settings({"loss.beta_stop": 0.4})
+    assert Config().with_settings({"loss.beta_start": 1.0}).loss.beta_stop == 1
