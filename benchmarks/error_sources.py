@@ -1,11 +1,16 @@
 """What each kind of error costs: scores of predictions of which one thing after the other is made true.
 
-    python benchmarks/error_sources.py PREDICTION TRUTH [--frames-list LIST] [--swap A,B ...] [--out FILE.json]
+    python benchmarks/error_sources.py PREDICTION TRUTH [--frames-list LIST] [--swap A,B ...] [--axis TAIL,HEAD]
+        [--others PREDICTION ...] [--out FILE.json]
 
 Predicted and true animals are paired one to one (largest summed OKS, sigma .1). Then AP at sigma .05 and .1 of the
 predictions as they are; with the best order of their scores; without those that belong to no animal; with the
 animals that nobody found; with the true positions of all keypoints, or of one keypoint alone; and with pairs of
 keypoints exchanged where that is better (``--swap``). The largest difference is what is worth working on.
+
+Two things tell what a network does not know from what its labels do not say. ``--others``: predictions of networks that
+learned from the same labels from other random weights; how far they lie from PREDICTION, beside the errors (exchanged pairs put
+right in both). ``--axis``: the median offset of each keypoint from the truth, in the frame of the body, taken away.
 """
 
 from __future__ import annotations
@@ -56,16 +61,65 @@ def on_frames_of(truth: Poses, xy: NDArray, score: NDArray) -> Poses:
     )
 
 
+def paired(prediction: Poses, truth: Poses) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return the similarity [F, I, J], and frame, predicted and true animal of each pair."""
+    similarity = oks(prediction.xy, truth.xy, animal_areas(truth, EvaluateConfig()), 0.1)
+    possible = prediction.present[:, :, None] & truth.present[:, None]
+    similarity = np.where(possible, similarity, -1.0)
+    return similarity, *match_one_to_one(similarity, LEAST)
+
+
+def straightened(xy: NDArray, true: NDArray, swaps: Sequence[tuple[int, int]]) -> NDArray:
+    """Return poses [M, K, 2] with pairs of keypoints exchanged where they are nearer to the true ones then."""
+    xy = xy.copy()
+    for i, j in swaps:
+        straight = np.linalg.norm(xy[:, [i, j]] - true[:, [i, j]], axis=-1)
+        crossed = np.linalg.norm(xy[:, [j, i]] - true[:, [i, j]], axis=-1)
+        turn = np.nansum(crossed, 1) < np.nansum(straight, 1)
+        xy[turn, i], xy[turn, j] = xy[turn, j].copy(), xy[turn, i].copy()
+    return xy
+
+
+def without_offsets(
+    xy: NDArray, frame: NDArray, found: NDArray, true: NDArray, axis: tuple[int, int]
+) -> NDArray:
+    """Return poses [F, I, K, 2] without each keypoint's median offset from the true ones [M, K, 2], in lengths of the body axis."""
+    along = xy[:, :, axis[1]] - xy[:, :, axis[0]]
+    across = np.stack([-along[..., 1], along[..., 0]], -1)
+    square = np.maximum((along**2).sum(-1), 1e-9)[frame, found, None]
+    missing = true - xy[frame, found]
+    out = xy.copy()
+    for way in (along, across):
+        share = np.nanmedian((missing * way[frame, found][:, None]).sum(-1) / square, 0)
+        out += share[:, None] * way[:, :, None]
+    return out
+
+
+def between_networks(
+    prediction: Poses, others: Sequence[Poses], truth: Poses, swaps: Sequence[tuple[int, int]]
+) -> tuple[NDArray, NDArray]:
+    """Return the errors [N, K] of a prediction, and how far other networks are from it, of animals that all found, px."""
+    placed = []
+    for poses in (prediction, *others):
+        _, frame, found, animal = paired(poses, truth)
+        at = np.full(truth.xy.shape, np.nan)
+        at[frame, animal] = straightened(poses.xy[frame, found], truth.xy[frame, animal], swaps)
+        placed.append(at)
+    here = np.isfinite(placed).all((0, 3, 4))
+    first = placed[0][here]
+    apart = [np.linalg.norm(at[here] - first, axis=-1) for at in placed[1:]]
+    return np.linalg.norm(first - truth.xy[here], axis=-1), np.concatenate(apart)
+
+
 def variants(
-    prediction: Poses, truth: Poses, swaps: Sequence[tuple[int, int]]
+    prediction: Poses,
+    truth: Poses,
+    swaps: Sequence[tuple[int, int]],
+    axis: tuple[int, int] | None = None,
 ) -> tuple[dict[str, Poses], NDArray]:
     """Return predictions with one thing made true each, and the pixel errors [M, K] of the matched pairs."""
     score = prediction.instance_score
-    area = animal_areas(truth, EvaluateConfig())
-    similarity = oks(prediction.xy, truth.xy, area, 0.1)
-    possible = prediction.present[:, :, None] & truth.present[:, None]
-    similarity = np.where(possible, similarity, -1.0)
-    frame, found, animal = match_one_to_one(similarity, LEAST)
+    similarity, frame, found, animal = paired(prediction, truth)
     error = np.linalg.norm(prediction.xy[frame, found] - truth.xy[frame, animal], axis=-1)
 
     def moved(keypoints: Sequence[int]) -> Poses:
@@ -97,16 +151,11 @@ def variants(
     }
     if swaps:
         xy = prediction.xy.copy()
-        for i, j in swaps:
-            pair, other = xy[frame, found][:, [i, j]], truth.xy[frame, animal][:, [i, j]]
-            straight = np.linalg.norm(pair - other, axis=-1)
-            crossed = np.linalg.norm(pair[:, ::-1] - other, axis=-1)
-            turn = np.nansum(crossed, 1) < np.nansum(straight, 1)
-            xy[frame[turn], found[turn], i], xy[frame[turn], found[turn], j] = (
-                pair[turn, 1],
-                pair[turn, 0],
-            )
+        xy[frame, found] = straightened(xy[frame, found], truth.xy[frame, animal], swaps)
         made["with pairs the right way round"] = on_frames_of(truth, xy, score)
+    if axis is not None:
+        xy = without_offsets(prediction.xy, frame, found, truth.xy[frame, animal], axis)
+        made["without the offset of each keypoint"] = on_frames_of(truth, xy, score)
     for k, name in enumerate(truth.skeleton.keypoints):
         made[f"true {name}"] = moved([k])
     made["true positions"] = moved(range(len(truth.skeleton)))
@@ -119,15 +168,20 @@ def main() -> None:
     parser.add_argument("truth", type=Path)
     parser.add_argument("--frames-list", type=Path)
     parser.add_argument("--swap", nargs="+", default=[], help="pairs of keypoints: A,B")
+    parser.add_argument("--axis", default="", help="keypoints at the ends of the body: A,B")
+    parser.add_argument("--others", nargs="+", type=Path, default=[])
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     truth = api.read_poses(given.truth)
     if given.frames_list is not None:
         truth = truth.select(rows_named(truth, given.frames_list, "the list of frames"))
-    prediction = slots(api.read_poses(given.prediction), truth)
+    prediction, *others = (
+        slots(api.read_poses(p), truth) for p in (given.prediction, *given.others)
+    )
     names = truth.skeleton.keypoints
     swaps = [(names.index(a), names.index(b)) for a, b in (s.split(",") for s in given.swap)]
-    made, error = variants(prediction, truth, swaps)
+    ends = [names.index(name) for name in given.axis.split(",")] if given.axis else []
+    made, error = variants(prediction, truth, swaps, (ends[0], ends[1]) if ends else None)
     rows = {}
     for name, poses in made.items():
         rows[name] = [
@@ -142,9 +196,25 @@ def main() -> None:
             [[n, *(f"{v:.1f}" for v in s)] for n, s in zip(names, shares, strict=True)],
         )
     )
+    found_by_all = {}
+    if others:
+        own, apart = between_networks(prediction, others, truth, swaps)
+        found_by_all = {
+            name: np.nanmedian(px, 0).round(2).tolist()
+            for name, px in (("error", own), ("apart", apart))
+        }
+        lines = zip(names, found_by_all["error"], found_by_all["apart"], strict=True)
+        print(
+            markdown(
+                ["keypoint of animals that all found", "median error px", "networks apart px"],
+                [*map(list, lines)],
+            )
+        )
     if given.out is not None:
         quantiles = dict(zip(names, shares.round(2).tolist(), strict=True))
-        text = json.dumps({"ap": rows, "error_px": quantiles}, indent=1)
+        text = json.dumps(
+            {"ap": rows, "error_px": quantiles, "found_by_all_px": found_by_all}, indent=1
+        )
         given.out.write_text(text + "\n", encoding="utf-8")
 
 

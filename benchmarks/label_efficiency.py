@@ -11,7 +11,7 @@ figure for each task. With ``--steps`` the length is given in steps, so that run
 on a core each, are as long as they would be alone. With ``--fork`` as well, the arms of a seed go on from one
 training on labelled frames, stopped at that share of its length, which runs once: they differ in nothing else.
 
-Bees: `honeybee`, the labelled share of the training days, all else of them unlabelled, test on the day
+Bees: `honeybee`, the labelled share of the training days (`bees2`: 2 %, 2 images), all else of them unlabelled, test on the day
 that training never sees. Flies: `fly-pair-demo`, evenly spaced labels of frames 0-899, the other
 frames of them unlabelled, test on every 10th of 1000-1349. With ``--validation`` the scores are of
 frames carved from the training days or frames instead, for choosing settings; with ``--validation day`` (bees)
@@ -97,10 +97,23 @@ BEE_DAYS = ("170621", "170622")
 """The training days with more than a few labelled images."""
 
 
+def bee_images(splits: dict, share: str, seed: int) -> list[str]:
+    """Return the labelled images of a share in percent; below 5, some of those of 5."""
+    fractions = splits["fractions"]
+    if share in fractions:
+        return fractions[share][seed]
+    if not 0 < float(share) < 5:
+        raise SystemExit(f"bees{share}: the shares are 1 to 5, {', '.join(fractions)}")
+    some = fractions["5"][seed]
+    count = max(1, round(float(share) / 100 * len(splits["dev_train"])))
+    chosen = np.random.default_rng(seed).permutation(len(some))[:count]
+    return [some[i] for i in sorted(chosen)]
+
+
 def bees(data: Path, share: str, seed: int, validation: str) -> Task:
     root = data / "honeybee"
     splits = json.loads((root / "splits.json").read_text())
-    labeled = splits["fractions"][share][seed]
+    labeled = bee_images(splits, share, seed)
     unlabeled = splits["unlabeled_leakfree"]
     unseen: list[str] = []
     held: list[str] = []
