@@ -129,6 +129,11 @@ class Config(Settings):
             ]
             raise ConfigError(f"{origin}wrong settings: " + "; ".join(lines)) from None
 
+    @property
+    def teacher_turns(self) -> int:
+        """Over how many turned copies a teacher averages: over one where the network does not know others."""
+        return self.loss.teacher_turns if self.augment.all_round else 1
+
     def to_yaml(self) -> str:
         """Return the settings as YAML text."""
         return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))

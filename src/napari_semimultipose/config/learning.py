@@ -88,6 +88,15 @@ class ModelConfig(Settings):
         "the surer head. The labelled frames must be of a video, or have the frames around them beside them",
     )
 
+    @model_validator(mode="after")
+    def _borders_between_levels(self) -> Self:
+        if len(self.level_ranges) != max(len(self.levels) - 1, 0):
+            raise ValueError(
+                f"{len(self.levels)} levels need {max(len(self.levels) - 1, 0)} level_ranges, not "
+                f"{len(self.level_ranges)}: the borders in px between levels for half the longer side of an animal"
+            )
+        return self
+
 
 class DataConfig(Settings):
     """Which pixels the network sees."""
@@ -173,6 +182,11 @@ class AugmentConfig(Settings):
         title="Top left crops",
         description="Unlabelled crops are always the top left corner (as in the authors' code)",
     )
+
+    @property
+    def all_round(self) -> bool:
+        """Whether pictures are turned to all sides, so that the network knows turned ones."""
+        return self.rotate_deg >= 180
 
 
 class LossConfig(Settings):
@@ -294,7 +308,8 @@ class LossConfig(Settings):
     )
     teacher_turns: Literal[1, 2, 4] = Field(
         4,
-        description="The teacher averages over so many turned copies of its view",
+        description="The teacher averages over so many turned copies of its view; one where pictures are not "
+        "turned to all sides in training",
     )
     consistency: Annotated[float, Field(ge=0)] = Field(
         1.0,

@@ -30,6 +30,8 @@ class Batch:
         The unlabelled views unaltered, for a teacher.
     to_view : Tensor [U, 2, 3]
         Affine maps from the plain to the altered unlabelled views.
+    zoom : Tensor [U]
+        How much larger the unlabelled views show the scaled frames.
     pseudo : list of U PseudoView, or empty
         Pseudo labels of the unlabelled views, where they were made on whole frames.
     clip : Clip or None
@@ -44,6 +46,7 @@ class Batch:
     visible: list[Tensor]
     plain: Tensor | None = None
     to_view: Tensor = field(default_factory=lambda: torch.zeros(0, 2, 3))
+    zoom: Tensor = field(default_factory=lambda: torch.zeros(0))
     pseudo: list[PseudoView] = field(default_factory=list)
     clip: Clip | None = None
     around: Tensor | None = None
@@ -66,6 +69,7 @@ class Batch:
             [move(x) for x in self.visible],
             None if self.plain is None else move(self.plain),
             move(self.to_view),
+            move(self.zoom),
             [one.to(device) for one in self.pseudo],
             None if self.clip is None else self.clip.to(device),
             None if self.around is None else move(self.around),

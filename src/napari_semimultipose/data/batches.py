@@ -158,6 +158,7 @@ class BatchMaker:
             torch.from_numpy(np.stack([f[2] for f in free])).float()
             if free
             else torch.zeros(0, 2, 3),
+            torch.tensor([f[4] for f in free]),
             [f[3] for f in free if f[3] is not None],
             self.clips(iteration, size.clip) if self._has_clip(iteration, size) else None,
             torch.stack([m[4] for m in made]) if self.data.neighbours else None,
@@ -294,7 +295,7 @@ class BatchMaker:
 
     def _unlabeled(
         self, ref: FrameRef, rng: np.random.Generator, *, plain: bool
-    ) -> tuple[Tensor, Tensor | None, Affine, PseudoView | None]:
+    ) -> tuple[Tensor, Tensor | None, Affine, PseudoView | None, float]:
         image = self.scaled(ref)
         height, width = image.shape[1:]
         side = self.config.crop_px
@@ -314,22 +315,23 @@ class BatchMaker:
             altered = self._view((height, width), center * [width - 1, height - 1], rng, zoom)
         view = recolor(warp(image, altered, side), self.augment, rng)
         if not plain:
-            return view, None, np.eye(2, 3), None
+            return view, None, np.eye(2, 3), None, zoom
         seen = apply(invert(altered), np.array([middle, middle]))
         base = zoom if self.data.scale == 0 else 1.0
         weak = affine_about(seen, (middle, middle), zoom=base)
-        return view, warp(image, weak, side), compose(altered, invert(weak)), None
+        return view, warp(image, weak, side), compose(altered, invert(weak)), None, zoom
 
     def _pseudo(
         self, image: Tensor, found: PseudoPoses, rng: np.random.Generator
-    ) -> tuple[Tensor, None, Affine, PseudoView]:
+    ) -> tuple[Tensor, None, Affine, PseudoView, float]:
         """Return a random view of an unlabelled frame with its pseudo labels."""
         height, width = image.shape[1:]
         affine = self._view_of_found(found, (height, width), rng)
         view = pseudo_view(image, found, affine, self.side, self.mirror)
         view = self._pasted(view, rng)
         labels = pseudo_labels_of(view, found, affine, (width, height))
-        return recolor(view.image, self.augment, rng), None, np.eye(2, 3), labels
+        zoom = float(abs(np.linalg.det(affine[:, :2])) ** 0.5)
+        return recolor(view.image, self.augment, rng), None, np.eye(2, 3), labels, zoom
 
     def _view_of_found(
         self, found: PseudoPoses, size: tuple[int, int], rng: np.random.Generator

@@ -91,6 +91,7 @@ def prepare(
     seed: int = 0,
     validation_keys: Collection[tuple[int, int]] | None = None,
     cameras: Sequence[str] = (),
+    scale: float | None = None,
 ) -> TrainingData:
     """Sort all frames into labelled, validation and unlabelled ones.
 
@@ -110,6 +111,8 @@ def prepare(
         The validation frames, when resuming; drawn with `seed` otherwise.
     cameras : sequence of str
         Names of synchronous cameras: what they saw at one moment trains or validates together.
+    scale : float, optional
+        The working scale, when resuming; by the size of the labelled animals otherwise.
 
     Raises
     ------
@@ -182,7 +185,8 @@ def prepare(
     if poses.select([r.row for r in train]).n_instances == 0:
         train, validation = labelled, []
     size = used.animal_size_px
-    scale = working_scale(size, config)
+    if scale is None:
+        scale = working_scale(size, config)
     if not np.isfinite(size) and scale:
         notes = (
             *notes,

@@ -34,7 +34,6 @@ from napari_semimultipose.models.threads import Threads
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 _TRIM_S = 2.0  # time between two returns of freed memory
-_ALL_ROUND_DEG = 180  # a network that was trained with all of these knows turned pictures
 _TURNS_OF_PICTURES = 4
 _ROUNDS = 4  # frames for each of the threads side by side, at least
 
@@ -170,7 +169,7 @@ class Predictor(PicturePredictor):
 
     def _usual_turns(self, pictures: bool) -> int:
         """Return over how many turned copies single pictures, or else recordings, are averaged by default."""
-        free = self.info.config.augment.rotate_deg >= _ALL_ROUND_DEG
+        free = self.info.config.augment.all_round
         return _TURNS_OF_PICTURES if pictures and free else 1
 
     def _follower(self, frames: Frames, indices: range | Sequence[int]) -> Follower | None:

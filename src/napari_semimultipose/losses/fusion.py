@@ -17,6 +17,7 @@ from napari_semimultipose.losses.supervised import focal_loss, masked_mean, qual
 
 _WINDOW = 3  # cells around a keypoint on which a Gaussian target is drawn
 _MIN_PEAK = 0.3
+_NEAR = 0.01  # target from which a cell is one of a pseudo keypoint
 
 
 @dataclass
@@ -126,7 +127,8 @@ def two_way_loss(
     heat : Tensor [B, K, h, w]
         Logits of B1.
     trained : Tensor [B, K, h, w] of bool, optional
-        Cells of the heat maps that may be trained.
+        Cells of the heat maps that may be trained, those alone that are near a confident pseudo keypoint: where
+        labels say nothing, its absence says nothing either.
 
     Returns
     -------
@@ -156,7 +158,8 @@ def two_way_loss(
     )
     use = (unsure < 0.1) | (target > 0.5)
     if trained is not None:
-        use &= trained
+        # Elsewhere in there nothing tells whether the keypoint is there.
+        use &= trained & (target > _NEAR)
     # At least one animal a view: with fewer, the background would outweigh everything else.
     count = float(shape[1] * max(int(sure.sum()), shape[0]))
     terms = {"to_heat": masked_mean(quality_focal_loss(heat, target), use, count)}
@@ -193,13 +196,13 @@ def limb_hinge(cells: Tensor, score: Tensor, longest: Tensor, edges: Tensor) -> 
         Keypoints of the animals, any unit.
     score : Tensor [M]
         Weights, without a graph.
-    longest : Tensor [E]
-        Longest labelled length of each limb, same unit.
+    longest : Tensor [E] or [M, E]
+        Longest labelled length of each limb, same unit; of each animal, where these are shown in different sizes.
     edges : Tensor [E, 2] of int
         Keypoint indices of the limbs.
     """
     if len(score) == 0 or len(edges) == 0:
         return 0.0 * cells.sum()
     length = (cells[:, edges[:, 0]] - cells[:, edges[:, 1]]).square().sum(-1).add(1e-6).sqrt()
-    excess = F.relu(length - 1.2 * longest) / longest.mean().clamp(min=1e-6)
+    excess = F.relu(length - 1.2 * longest) / longest.mean(-1, keepdim=True).clamp(min=1e-6)
     return (score[:, None] * excess).sum() / score.sum().clamp(min=1.0)

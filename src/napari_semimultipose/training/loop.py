@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -42,7 +43,6 @@ logger = logging.getLogger(__name__)
 _TRAINED_BETWEEN = 4.0  # between two validations, in times of what one takes
 _REPORT_S = 0.25  # least time between two `Step` events
 _SAVE_S = 120.0  # most time between two saved states
-_MIN_BEST = 5  # validation frames that make "best" more than luck
 
 
 def train(
@@ -102,6 +102,7 @@ def train(
             seed=run.config.train.seed,
             validation_keys=run.validation_keys,
             cameras=run.config.video.cameras,
+            scale=run.scale,
         )
         video = run.config.video
         if video.cameras and "multiview" in video.losses and video.strength > 0:
@@ -148,7 +149,9 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
         else BatchMaker(data, config.data, config.augment, config.train.seed, config.video.every)
     )
     size = run.batch_size
-    next_validation = run.progress.share + config.train.validate_every
+    every = config.train.validate_every
+    # At fixed places, so that a training that is often interrupted has them too.
+    next_validation = (math.floor(run.progress.share / every + 1e-9) + 1) * every if every else 0.0
     saved = reported = time.monotonic()
     on_cpu = run.device.type == "cpu"
     threads = Threads(config.train.threads or None, fixed=not on_cpu or config.train.threads > 0)
@@ -159,15 +162,17 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
     try:
         while run.progress.share < 1:
             if should_stop():
-                run.save()
-                yield Checkpoint(run.progress.iteration, run.folder, "last")
-                yield Done(run.folder, run.progress.iteration, "stopped", run.scores)
+                yield from _stopped(run)
                 return
             share = run.progress.share
             clip = size.clip if run.video is not None and run.video.needs_clip(share) else 0
             wants = bool(data.unlabeled) and run.objective.needs_unlabeled(share)
             if wants and run.pseudo.due(share):
-                yield run.label_frames(data.unlabeled, maker.scaled, should_stop)
+                learned = run.label_frames(data.unlabeled, maker.scaled, should_stop)
+                if learned is None:
+                    yield from _stopped(run)
+                    return
+                yield learned
                 maker.pseudo = run.pseudo.poses
                 if batches is not None:
                     batches.close()
@@ -217,9 +222,9 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
                 yield run.validate(data)
                 # Training by the clock on a slow or busy processor must not spend itself in validations.
                 spent = run.progress.share - before
-                apart = max(config.train.validate_every, _TRAINED_BETWEEN * spent)
+                apart = max(every, _TRAINED_BETWEEN * spent)
                 next_validation = run.progress.share + apart
-                if run.improved and len(data.validation) >= _MIN_BEST:
+                if run.improved:
                     run.save_best()
                     yield Checkpoint(run.progress.iteration, run.folder, "best")
             if time.monotonic() - saved >= _SAVE_S:
@@ -233,6 +238,13 @@ def _events(run: Run, data: TrainingData, should_stop: Callable[[], bool]) -> It
     run.save()
     yield Checkpoint(run.progress.iteration, run.folder, "last")
     yield Done(run.folder, run.progress.iteration, "finished", run.scores)
+
+
+def _stopped(run: Run) -> Iterator[Event]:
+    """Save the state of a training that should stop, and tell."""
+    run.save()
+    yield Checkpoint(run.progress.iteration, run.folder, "last")
+    yield Done(run.folder, run.progress.iteration, "stopped", run.scores)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -59,8 +59,18 @@ def confirmed(
     return found, xy, agree
 
 
+def confident_score(config: LossConfig, share: float) -> float:
+    """Return the least score of a certain animal at a share 0..1 of training (``loss.tau``)."""
+    low, high = config.tau
+    return low + (high - low) * share
+
+
 def pseudo_poses(
-    teacher: Output, size: tuple[int, int], config: LossConfig, part: PairParting | None = None
+    teacher: Output,
+    size: tuple[int, int],
+    config: LossConfig,
+    confident: float,
+    part: PairParting | None = None,
 ) -> PseudoPoses:
     """Turn a teacher's predictions on a whole frame into its pseudo labels.
 
@@ -70,13 +80,14 @@ def pseudo_poses(
         Of one frame (B = 1).
     size : (int, int)
         Width and height of the frame without padding, px.
+    confident : float
+        Least score of a certain animal.
     part : PairParting, optional
         Parts mirrored keypoints that the teacher has put at one place.
     """
     found, xy, agree = confirmed(teacher, config, part)
     inside = ((xy >= 0) & (xy <= xy.new_tensor(size) - 1)).all(-1)
     agree = agree & inside
-    confident = config.tau[0]
     sure = (found.score >= confident) & (agree.sum(1) >= max(1, agree.shape[1] // 2))
     doubtful = widened(boxes_of(xy[~sure], torch.ones_like(agree[~sure])))
     return PseudoPoses(

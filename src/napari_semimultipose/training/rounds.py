@@ -31,6 +31,13 @@ def labels_whole_frames(config: Config) -> bool:
     )
 
 
+def frame_name(ref: FrameRef) -> str:
+    """Return what tells a frame from all others, also where recordings get other numbers."""
+    recording = ref.frames
+    one = ref.index if recording.names is None else recording.names[ref.index]
+    return f"{recording.path}: {one} of {len(recording)}"
+
+
 class PseudoRounds:
     """When the teacher looks at which frames, and what it found there.
 
@@ -41,7 +48,7 @@ class PseudoRounds:
     Attributes
     ----------
     done : int
-        Rounds so far.
+        Rounds so far; fewer where the training has grown since.
     poses : mapping of hashable to PseudoPoses
         What was found, by `FrameRef.key`, the last time that the teacher looked at the frame; frames
         without a certain animal are left out.
@@ -51,18 +58,24 @@ class PseudoRounds:
         self._config = config
         self._single = config.model.kind == "heatmap"
         self.done = 0
-        self.poses: Mapping[Hashable, PseudoPoses] = {}
+        self.poses: dict[Hashable, PseudoPoses] = {}
+        self._names: dict[Hashable, str] = {}
 
     def due(self, share: float) -> bool:
         """Whether it is time for the next round, at a share 0..1 of training.
 
         The first is when the unlabelled frames begin to act, the others follow at equal distances.
         """
-        loss = self._config.loss
-        if not labels_whole_frames(self._config) or self.done >= loss.pseudo_rounds:
+        if not labels_whole_frames(self._config):
             return False
+        return self._until(share) > self.done
+
+    def _until(self, share: float) -> int:
+        """Return how many rounds there are until a share 0..1 of training."""
+        loss = self._config.loss
         start, stop = loss.beta_start, loss.beta_stop
-        return share >= start + (stop - start) * self.done / loss.pseudo_rounds
+        times = [start + (stop - start) * i / loss.pseudo_rounds for i in range(loss.pseudo_rounds)]
+        return sum(share >= time for time in times)
 
     def affordable(self, steps: float, pixels: int) -> int:
         """How many frames of so many pixels a round may look at, in a training of so many steps.
@@ -70,7 +83,7 @@ class PseudoRounds:
         A round takes a twentieth of the computing of all steps, for frames of any size; a step counts
         as three forward passes of its views.
         """
-        data, turns = self._config.data, self._config.loss.teacher_turns
+        data, turns = self._config.data, self._config.teacher_turns
         views = (data.batch_labeled + data.batch_unlabeled) * data.crop_px**2
         if self._single:
             turns, views = 1, self._config.heatmap.batch * self._config.heatmap.side_px**2
@@ -85,9 +98,20 @@ class PseudoRounds:
         first = self.done * count
         return [unlabeled[order[(first + i) % len(order)]] for i in range(count)]
 
-    def take(self, found: Mapping[Hashable, PseudoPoses]) -> None:
-        """Keep what a round has found, and what earlier ones found on other frames."""
+    def take(
+        self, found: Mapping[Hashable, PseudoPoses], names: Mapping[Hashable, str] | None = None
+    ) -> None:
+        """Keep what a round has found, and what earlier ones found on other frames.
+
+        Parameters
+        ----------
+        found : mapping of hashable to PseudoPoses
+            By `FrameRef.key`.
+        names : mapping of hashable to str, optional
+            The `frame_name` of each of these frames.
+        """
         self.done += 1
+        self._names |= names or {}
         # A frame on which the teacher is sure of nothing would teach that there is nothing.
         before = {key: poses for key, poses in self.poses.items() if key not in found}
         self.poses = before | {key: poses for key, poses in found.items() if len(poses.xy)}
@@ -100,17 +124,37 @@ class PseudoRounds:
                 torch.from_numpy(p.xy),
                 torch.from_numpy(p.known),
                 torch.from_numpy(p.doubtful),
+                self._names.get(key, ""),
             ]
             for key, p in self.poses.items()
         ]
         return {"done": self.done, "frames": frames}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` gave."""
-        self.done = int(state["done"])
-        self.poses = {
-            tuple(key) if isinstance(key, list) else key: PseudoPoses(
-                xy.numpy(), known.numpy(), doubtful.numpy()
-            )
-            for key, xy, known, doubtful in state["frames"]
-        }
+    def restore(self, state: Mapping[str, Any], share: float, unlabeled: Sequence[FrameRef]) -> int:
+        """Take over what `state` gave, of the frames that are there still.
+
+        Where a training has grown, its rounds are repeated at their places in the longer one; where frames are
+        gone, or other ones have taken their place, the next round is at once.
+
+        Parameters
+        ----------
+        share : float
+            Share 0..1 of training.
+        unlabeled : sequence of FrameRef
+            The frames without labels.
+
+        Returns
+        -------
+        int
+            How many frames are there no longer.
+        """
+        names = {ref.key: frame_name(ref) for ref in unlabeled}
+        self.poses, self._names = {}, {}
+        for saved, xy, known, doubtful, name in state["frames"]:
+            key = tuple(saved) if isinstance(saved, list) else saved
+            if names.get(key) == name:
+                self.poses[key] = PseudoPoses(xy.numpy(), known.numpy(), doubtful.numpy())
+                self._names[key] = name
+        gone = len(state["frames"]) - len(self.poses)
+        self.done = min(int(state["done"]), max(0, self._until(share) - bool(gone)))
+        return gone

@@ -48,8 +48,8 @@ from napari_semimultipose.training.clip_animals import ClipObjective
 from napari_semimultipose.training.events import Notice, Step, Validation
 from napari_semimultipose.training.heatmap_step import HeatmapObjective
 from napari_semimultipose.training.optimizers import build_optimizers, set_learning_rate
-from napari_semimultipose.training.pseudo import pseudo_pose, pseudo_poses
-from napari_semimultipose.training.rounds import PseudoRounds
+from napari_semimultipose.training.pseudo import confident_score, pseudo_pose, pseudo_poses
+from napari_semimultipose.training.rounds import PseudoRounds, frame_name, labels_whole_frames
 from napari_semimultipose.training.schedule import (
     AveragedNetwork,
     Progress,
@@ -68,10 +68,21 @@ with without_compiler():
 
 _PAD = 32
 _BAD_STEPS = 20  # non-finite gradients in a row before giving up
+_MIN_BEST = 5  # validation frames that make "best" more than luck
+_NO_TEACHER = (
+    "frames without labels are not learned from: it takes at least eight labelled frames, and as many as there are "
+    "keypoints, to tell which poses are plausible, and animals that turn need enough keypoints"
+)
 
 
 class Run:
-    """A training run. Make it with `open`, then call `start` once the data are known."""
+    """A training run. Make it with `open`, then call `start` once the data are known.
+
+    Attributes
+    ----------
+    scale : float or None
+        Working scale of a resumed run, which it keeps: its network and its pseudo labels are of that scale.
+    """
 
     device: torch.device
     objective: Objective | HeatmapObjective | ClipObjective
@@ -80,11 +91,17 @@ class Run:
     video: VideoLosses | None
 
     def __init__(
-        self, folder: Path, config: Config, skeleton: Skeleton, state: dict[str, Any] | None
+        self,
+        folder: Path,
+        config: Config,
+        skeleton: Skeleton,
+        state: dict[str, Any] | None = None,
+        scale: float | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.skeleton = skeleton
+        self.scale = scale
         self.scores: Mapping[str, float] = {}
         self.improved = False
         self._state = state
@@ -114,7 +131,7 @@ class Run:
                 )
             if folder.is_file():
                 raise TrainingError(f"{folder} is a file: choose a folder for the model")
-            return cls(folder, config, skeleton, None)
+            return cls(folder, config, skeleton)
         info = read_info(folder)
         if not (folder / RESUME).is_file():
             raise TrainingError(f"{folder} holds no saved state ({RESUME}) to resume from")
@@ -130,7 +147,8 @@ class Run:
         # The settings of the run stay; only its length and device may be given anew.
         fresh = {name: getattr(config.train, name) for name in ("minutes", "iterations", "device")}
         train = info.config.train.model_copy(update=fresh)
-        return cls(folder, info.config.model_copy(update={"train": train}), info.skeleton, state)
+        config = info.config.model_copy(update={"train": train})
+        return cls(folder, config, info.skeleton, state, info.scale)
 
     @property
     def validation_keys(self) -> list[tuple[int, int]] | None:
@@ -165,7 +183,7 @@ class Run:
         self.averaged = AveragedNetwork(network, config.train.ema) if config.train.ema else None
         rows = [r.row for r in data.train]
         labelled = data.poses.select(rows)
-        self._scale = data.scale
+        self.scale = data.scale
         self._animal_size_px = labelled.animal_size_px
         self._pairs = fit_pairs(labelled.xy[labelled.present], self.skeleton, self._animal_size_px)
         part = (
@@ -182,6 +200,8 @@ class Run:
             choice = PlausibleChoice.of(self._shapes, network.stride / 2)
             self._choice = None if choice is None else choice.to(self.device)
             teaches = choice is not None and choice.can_teach
+            if not teaches and data.unlabeled and labels_whole_frames(config):
+                self._notes.append(_NO_TEACHER)
             self.objective = HeatmapObjective(config, self.video, network.readouts, teaches=teaches)
         else:
             objective = Objective(
@@ -199,9 +219,9 @@ class Run:
             )
         self._validation = [list(r.key) for r in data.validation]  # type: ignore[call-overload]
         self.pseudo = PseudoRounds(config)
-        iteration, elapsed_s = 0, 0.0
+        self.progress = Progress(config.train, 0, 0.0)
         if self._state is not None:
-            iteration, elapsed_s = self._restore(self._state)
+            self._restore(self._state, data.unlabeled)
             self._state = None
         self.folder.mkdir(parents=True, exist_ok=True)
         write_info(self.folder, self._info())
@@ -210,12 +230,15 @@ class Run:
         write_poses(used, self.folder / "labels.slp")
         with replace_file(self.folder / "split.json") as path:
             path.write_text(json.dumps(data.split(), indent=1), encoding="utf-8")
-        if iteration == 0 or not (self.folder / "log.csv").is_file():
+        if self.progress.iteration == 0 or not (self.folder / "log.csv").is_file():
             with (self.folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerow(["iteration", "elapsed_s", "kind", "name", "value"])
-        self.progress = Progress(config.train, iteration, elapsed_s)
 
-    def _restore(self, state: dict[str, Any]) -> tuple[int, float]:
+    def _restore(self, state: dict[str, Any], unlabeled: Sequence[FrameRef]) -> None:
+        self.progress = Progress(
+            self.config.train, int(state["iteration"]), float(state["elapsed_s"])
+        )
+        share = self.progress.share
         try:
             self.network.load_state_dict(state["network"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -223,15 +246,19 @@ class Run:
             if self.averaged is not None:
                 self.averaged.network.load_state_dict(state["averaged"])
                 self.averaged.updates = state["updates"]
-            self.pseudo.restore(state["pseudo"])
+            gone = self.pseudo.restore(state["pseudo"], share, unlabeled)
         except (KeyError, RuntimeError, ValueError) as error:
             raise ModelError(
                 f"{self.folder / RESUME} does not fit the settings of this run: {error}"
             ) from None
+        if gone:
+            self._notes.append(
+                f"{gone} of the unlabelled frames that this training has learned from are there no longer: what "
+                "was found on them is forgotten, and the network looks at those that are there"
+            )
         if self.video is not None and state.get("video"):
-            self.video.restore(state["video"])
+            self.video.restore(state["video"], share)
         torch.set_rng_state(state["rng"])
-        return int(state["iteration"]), float(state["elapsed_s"])
 
     # ------------------------------------------------------------------ steps
 
@@ -259,7 +286,7 @@ class Run:
 
             def teacher(images: Tensor) -> Output:
                 with self.fabric.autocast():
-                    return averaged_over_turns(averaged, images, self.config.loss.teacher_turns)
+                    return averaged_over_turns(averaged, images, self.config.teacher_turns)
 
         self.network.zero_grad(set_to_none=True)
         loss = self.objective(self._forward, teacher, batch, share)
@@ -291,10 +318,13 @@ class Run:
         unlabeled: Sequence[FrameRef],
         scaled: ScaledFrames,
         should_stop: Callable[[], bool] = lambda: False,
-    ) -> Notice:
+    ) -> Notice | None:
         """Let the averaged network label whole frames; a round of `PseudoRounds`.
 
-        When it should stop, what was found so far counts as the round.
+        Returns
+        -------
+        Notice or None
+            None when it should stop: the round is then made when training goes on.
 
         Raises
         ------
@@ -303,13 +333,16 @@ class Run:
         """
         network = self._final().eval()
         loss = self.config.loss
+        confident = confident_score(loss, self.progress.share)
         found: dict[Hashable, PseudoPoses] = {}
+        names: dict[Hashable, str] = {}
         steps = self.progress.iteration / max(self.progress.share, 1e-3)
         pixels = scaled(unlabeled[0])[0].numel()
         for ref in self.pseudo.frames(unlabeled, self.pseudo.affordable(steps, pixels)):
             if should_stop():
-                break
+                return None
             image = scaled(ref)
+            names[ref.key] = frame_name(ref)
             height, width = image.shape[1:]
             padded = F.pad(image[None], (0, -width % _PAD, 0, -height % _PAD))
             x = padded.to(self.device).float().div_(255)
@@ -321,9 +354,9 @@ class Run:
                 found[ref.key] = pseudo_pose(network, heat, (width, height), self._choice)
                 continue
             with self.fabric.autocast():
-                said = averaged_over_turns(network, x, loss.teacher_turns)
-            found[ref.key] = pseudo_poses(said, (width, height), loss, self._part)
-        self.pseudo.take(found)
+                said = averaged_over_turns(network, x, self.config.teacher_turns)
+            found[ref.key] = pseudo_poses(said, (width, height), loss, confident, self._part)
+        self.pseudo.take(found, names)
         animals = sum(len(poses.xy) for poses in found.values())
         return Notice(f"learning from {animals} animals found on {len(found)} unlabelled frames")
 
@@ -360,9 +393,13 @@ class Run:
             self.network.calibration.copy_(network.calibration)
         self._log("validation", scores)
         value = scores["ap"] + scores["ap_loose"]
-        self.improved = value >= self._best
+        # Of few frames "best" is luck: then the newest weights are kept, and their scores.
+        counts = len(data.validation) >= _MIN_BEST
+        self.improved = counts and value >= self._best
         if self.improved:
-            self._best, self.scores = value, scores
+            self._best = value
+        if self.improved or not counts:
+            self.scores = scores
         return Validation(self.progress.iteration, self.progress.elapsed_s, scores, self.improved)
 
     def _log(self, kind: str, values: Mapping[str, float]) -> None:
@@ -378,10 +415,10 @@ class Run:
         return ModelInfo(
             self.skeleton,
             self.config,
-            self._scale,
+            self.scale or 0.0,
             self._animal_size_px,
             self.scores,
-            self.progress.iteration if hasattr(self, "progress") else 0,
+            self.progress.iteration,
             self._pairs,
             self._shapes,
         )

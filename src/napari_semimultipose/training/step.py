@@ -29,7 +29,7 @@ from napari_semimultipose.losses.targets import boxes_of, missing_mask
 from napari_semimultipose.models.context import view_windows
 from napari_semimultipose.models.directpose import Output
 from napari_semimultipose.poses import Poses, Skeleton
-from napari_semimultipose.training.pseudo import Unknown, pseudo_labels
+from napari_semimultipose.training.pseudo import Unknown, confident_score, pseudo_labels
 from napari_semimultipose.training.rounds import labels_whole_frames
 
 _TO_KEYPOINTS = 0.25  # weight of the direction from heat maps to keypoints
@@ -71,6 +71,10 @@ class Objective:
         self.mirror = torch.from_numpy(skeleton.mirror_index).to(device)
         self.edges = torch.tensor(skeleton.edges, dtype=torch.long, device=device).reshape(-1, 2)
         self.limbs = torch.tensor(limb_lengths_px, dtype=torch.float32, device=device)
+        known = self.limbs > 0  # an edge that was never labelled at both ends has no longest length
+        self.edges, self.limbs = self.edges[known], self.limbs[known]
+        has_teacher = config.loss.teacher and (config.train.ema > 0 or labels_whole_frames(config))
+        self.taught = has_teacher and config.train.method == "semimultipose"
 
     def needs_unlabeled(self, progress: float) -> bool:
         """Whether unlabelled views act at this share of training."""
@@ -79,9 +83,7 @@ class Objective:
     @property
     def needs_plain(self) -> bool:
         """Whether the unlabelled views are also wanted unaltered."""
-        loss = self.config.loss
-        followed = self.config.train.method == "semimultipose" and loss.teacher
-        return followed and not labels_whole_frames(self.config)
+        return self.taught and not labels_whole_frames(self.config)
 
     def __call__(
         self,
@@ -120,7 +122,7 @@ class Objective:
         if beta > 0 and len(batch.images) > n:
             free = output.part(n, len(batch.images))
             total = total + beta * self._fusion(
-                network, batch.images[n:], free, progress, raw, "unlabeled"
+                network, batch.images[n:], free, progress, raw, "unlabeled", zoom=batch.zoom
             )
             if batch.pseudo:
                 total = total + beta * loss.consistency * self._learn(batch, free, size, raw)
@@ -167,10 +169,6 @@ class Objective:
             ]
         )
 
-    def _confident(self, progress: float) -> float:
-        low, high = self.config.loss.tau
-        return low + (high - low) * progress
-
     def _fusion(
         self,
         network: nn.Module,
@@ -180,10 +178,12 @@ class Objective:
         raw: dict[str, Tensor],
         where: str,
         trained: Tensor | None = None,
+        zoom: Tensor | None = None,
     ) -> Tensor:
         """Fusion of the network's own branches (SemiMultiPose, equations 8 and 9).
 
-        Both ways ('two_way'), the keypoints teach the heat maps in the cells `trained` alone.
+        Both ways ('two_way'), the keypoints teach the heat maps in the cells `trained` alone. Limbs are measured in
+        unlabelled views, which show the frames enlarged by `zoom` [B].
         """
         loss = self.config.loss
         source = output
@@ -199,23 +199,20 @@ class Objective:
         pseudo = self._pseudo_keypoints(found, output)
         if loss.fusion_target == "two_way":
             both = two_way_loss(
-                output.heat, pseudo, loss, self._confident(progress), trained=trained
+                output.heat, pseudo, loss, confident_score(loss, progress), trained=trained
             )
             raw[f"{where}_to_keypoints"] = both["to_keypoints"]
             total = _TO_KEYPOINTS * both["to_keypoints"]
             # A teacher's keypoints teach the heat maps better than the pupil's own.
-            taught = self.config.train.method == "semimultipose" and loss.teacher
-            if where == "labeled" or not (taught and loss.consistency > 0):
+            if where == "labeled" or not (self.taught and loss.consistency > 0):
                 raw[f"{where}_to_heat"] = both["to_heat"]
                 total = total + both["to_heat"]
         else:
             total = fusion_loss(output.heat, pseudo, loss)
             raw[f"{where}_fusion"] = total
-        if where == "unlabeled" and loss.limb_hinge > 0 and len(self.edges):
-            stride = output.heat_stride
-            raw["limb_hinge"] = limb_hinge(
-                pseudo.cells, pseudo.score, self.limbs / stride, self.edges
-            )
+        if zoom is not None and loss.limb_hinge > 0 and len(self.edges):
+            longest = self.limbs / output.heat_stride * zoom[pseudo.image, None]
+            raw["limb_hinge"] = limb_hinge(pseudo.cells, pseudo.score, longest, self.edges)
             total = total + loss.limb_hinge * raw["limb_hinge"]
         return total
 
@@ -248,7 +245,7 @@ class Objective:
                 batch.to_view,
                 size[0],
                 self.config.loss,
-                self._confident(progress),
+                confident_score(self.config.loss, progress),
                 self.mirror,
                 self.part,
             )

@@ -232,7 +232,7 @@ class VideoLosses:
                     self._settle(name, share)
                 continue
             grown = (share - self.since[name]) / self.config.ramp if self.config.ramp else 1.0
-            total = total + self.config.strength * weight * min(1.0, grown) * term
+            total = total + self.config.strength * weight * min(max(0.0, grown), 1.0) * term
         return total
 
     def _settle(self, name: str, share: float) -> None:
@@ -249,12 +249,25 @@ class VideoLosses:
     def state(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
         epsilon = None if self.epsilon is None else self.epsilon.tolist()
-        return {"weights": self.weights, "since": self.since, "epsilon": epsilon}
+        return {
+            "weights": self.weights,
+            "since": self.since,
+            "epsilon": epsilon,
+            "ways": [torch.from_numpy(way) for way in self._ways],
+            "ratios": self._ratios,
+            "active": self._active,
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over the state of an earlier run."""
+    def restore(self, state: Mapping[str, Any], share: float) -> None:
+        """Take over the state of an earlier run, at a share 0..1 of training.
+
+        Where a training has grown, losses grow anew from there, at most.
+        """
         self.weights = dict(state["weights"])
-        self.since = dict(state["since"])
+        self.since = {name: min(float(since), share) for name, since in state["since"].items()}
+        self._ways = [way.numpy() for way in state["ways"]]
+        self._ratios = {name: list(values) for name, values in state["ratios"].items()}
+        self._active = {name: list(values) for name, values in state["active"].items()}
         if state["epsilon"] is not None:
             self.epsilon = torch.tensor(state["epsilon"], device=self.device)
 

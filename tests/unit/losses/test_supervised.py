@@ -191,4 +191,14 @@ def test_fusion_weights_follow_method_and_schedule() -> None:
 def test_unlabelled_frames_that_would_never_act_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"beta_stop \(0.4\) is not after beta_start \(0.4\)"):
         Config().with_settings({"loss.beta_stop": 0.4})
+
+
+def test_levels_need_borders_between_them() -> None:
+    with pytest.raises(ConfigError, match="2 levels need 1 level_ranges, not 0"):
+        Config().with_settings({"model.levels": [8, 16]})
+
+
+def test_the_teacher_is_turned_only_if_the_network_knows_turned_pictures() -> None:
+    assert Config().teacher_turns == 4
+    assert Config().with_settings({"augment.rotate_deg": 90}).teacher_turns == 1
     assert Config().with_settings({"loss.beta_start": 1.0}).loss.beta_stop == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +272,48 @@ def test_the_tolerated_jump_is_measured_on_clips() -> None:
     # 1.5 times the steady step, and not less than 3 % of the animal
     assert losses.epsilon.tolist() == pytest.approx([6.0, 1.2], rel=1e-3)
     assert losses.terms(poses_of(walk))[0]["temporal"] == 0
+
+
+def temporal(jump: float = 2.0) -> VideoLosses:
+    return VideoLosses(
+        VideoConfig(losses=("temporal",), ramp=0.2, start=0),
+        40.0,
+        2,
+        temporal=True,
+        pose=None,
+        views=None,
+        jump=jump,
+        device=torch.device("cpu"),
+    )
+
+
+def saved(losses: VideoLosses) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(losses.state(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def test_losses_of_a_training_that_has_grown_do_not_turn_round() -> None:
+    losses = temporal()
+    losses.weights, losses.since = {"temporal": 0.5}, {"temporal": 0.6}
+    longer = temporal()
+    longer.restore(saved(losses), 0.3)
+    totals = [
+        float(longer.add(torch.tensor(1.0), {"temporal": torch.tensor(2.0)}, {}, [], share))
+        for share in (0.2, 0.3, 0.4, 0.6)
+    ]
+    assert totals == pytest.approx([1.0, 1.0, 1.5, 2.0])
+
+
+def test_a_stop_while_weights_are_measured_loses_nothing() -> None:
+    walk = torch.arange(9.0)[:, None, None] * torch.tensor([[4.0, 0.0], [0.0, 0.1]])
+    losses = temporal(jump=0.0)
+    for _ in range(5):
+        losses.terms(poses_of(walk))
+    other = temporal(jump=0.0)
+    other.restore(saved(losses), 0.5)
+    for _ in range(3):
+        assert other.epsilon is None
+        other.terms(poses_of(walk))
+    assert other.epsilon is not None

@@ -109,7 +109,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(job: Job) -> None:
     whole = list(train(**job.arguments()))
     assert isinstance(whole[-1], Done), whole[-1]
     expected, job.out = weights(job.out), job.out.with_name("halves")
-    asked = iter([False] * 4 + [True] * 9)
+    asked = iter([False] * 5 + [True] * 9)  # once in the round after step 3
     first = list(train(**job.arguments(), should_stop=lambda: next(asked)))
     assert isinstance(first[-1], Done)
     assert (first[-1].reason, first[-1].iteration) == ("stopped", 4)
@@ -253,6 +253,35 @@ def test_settings_of_a_resumed_run_stay_but_it_may_grow(job: Job) -> None:
     assert isinstance(events[-1], Done)
     assert events[-1].iteration == 4
     assert read_info(job.out).config.train.seed == 5
+
+
+def test_scores_are_those_of_the_weights_that_were_kept(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of few frames the newest weights are kept, of more those that scored best."""
+    values = iter([0.9, 0.2] * 2)
+    monkeypatch.setattr(
+        run_module, "validate", lambda *_: dict.fromkeys(("ap", "ap_loose"), next(values))
+    )
+    every = "train.validate_every=0.34"
+    events = list(train(**job.arguments(every)))
+    assert [e.scores["ap"] for e in of(events, Validation)] == [0.9, 0.2]
+    assert 0 < of(events, Started)[0].n_validation < 5
+    assert read_info(job.out).scores["ap"] == 0.2
+    job.out = job.out.with_name("more")
+    events = list(train(**job.arguments(every, "data.validation_fraction=0.5")))
+    assert of(events, Started)[0].n_validation >= 5
+    assert read_info(job.out).scores["ap"] == 0.9
+
+
+def test_a_training_that_is_often_interrupted_validates_at_the_same_places(job: Job) -> None:
+    seen = []
+    for number in range(3):
+        asked = iter([False] * 2 + [True] * 9)
+        given = job.arguments("train.method=directpose")
+        events = list(train(**given, should_stop=lambda a=asked: next(a), resume=number > 0))
+        seen += [e.iteration for e in of(events, Validation)]
+    assert seen == [3, 6]
 
 
 def test_slow_validations_leave_time_for_training(

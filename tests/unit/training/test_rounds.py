@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +15,17 @@ from napari_semimultipose.data.frames import FrameRef
 from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.losses.objective import Labels
+from napari_semimultipose.models.checkpoint import read_info
 from napari_semimultipose.models.directpose import LevelOutput, Output
 from napari_semimultipose.training.events import Done, Event, Notice, Step
 from napari_semimultipose.training.loop import train
 from napari_semimultipose.training.pseudo import Unknown, map_points, pseudo_labels, pseudo_poses
-from napari_semimultipose.training.rounds import PseudoRounds, labels_whole_frames
+from napari_semimultipose.training.rounds import PseudoRounds, frame_name, labels_whole_frames
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+    from typing import Any
+
     from conftest import Job
 
 WHOLE = {"loss.pseudo_from": "frames", "loss.pseudo_frames": 3, "loss.pseudo_rounds": 2}
@@ -83,23 +88,62 @@ def test_a_round_costs_a_twentieth_whatever_the_frames_are() -> None:
     turns = 4
     frames = it.affordable(2000, 500 * 900)
     assert frames * turns * 500 * 900 == pytest.approx(0.05 * 2000 * 18 * 256**2, rel=0.02)
+    upright = rounds(**{"data.crop_px": 256, "augment.rotate_deg": 20})
+    assert upright.affordable(2000, 500 * 900) == pytest.approx(4 * frames, abs=4)
     assert it.affordable(10, 4000 * 4000) == 1
+
+
+def saved(it: PseudoRounds) -> dict[str, Any]:
+    """The state, as a file gives it back."""
+    file = io.BytesIO()
+    torch.save(it.state(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def named(refs: Sequence[FrameRef]) -> dict[Hashable, str]:
+    return {ref.key: frame_name(ref) for ref in refs}
 
 
 def test_the_state_survives_a_file_and_frames_without_animals_are_left_out() -> None:
     it = rounds()
-    it.take({(0, 3): some(2), ("unlabeled", 1, 5): some(1), (0, 4): some(0)})
+    one, two = (open_frames(np.zeros((n, 8, 8, 1), np.uint8)) for n in (5, 6))
+    refs = [FrameRef(one, 3, (0, 3)), FrameRef(two, 5, ("unlabeled", 1, 5))]
+    it.take({(0, 3): some(2), ("unlabeled", 1, 5): some(1), (0, 4): some(0)}, named(refs))
     assert set(it.poses) == {(0, 3), ("unlabeled", 1, 5)}
-    file = io.BytesIO()
-    torch.save(it.state(), file)
-    file.seek(0)
     other = rounds()
-    other.restore(torch.load(file, weights_only=True))
+    assert other.restore(saved(it), 0.5, refs) == 0
     assert other.done == 1
     assert set(other.poses) == set(it.poses)
     for key, poses in it.poses.items():
         for name in ("xy", "known", "doubtful"):
             np.testing.assert_array_equal(getattr(other.poses[key], name), getattr(poses, name))
+
+
+def test_frames_that_other_ones_have_taken_the_place_of_are_forgotten() -> None:
+    long, short = (open_frames(np.zeros((n, 8, 8, 1), np.uint8)) for n in (9, 4))
+    refs = [FrameRef(long, 1, ("unlabeled", 0, 1)), FrameRef(short, 1, ("unlabeled", 1, 1))]
+    it = rounds()
+    it.take({ref.key: some(n + 1) for n, ref in enumerate(refs)}, named(refs))
+    other = rounds()
+    assert other.restore(saved(it), 0.5, refs[:1]) == 1
+    assert [len(found.xy) for found in other.poses.values()] == [1]
+    assert other.due(0.5)
+    swapped = [FrameRef(short, 1, ("unlabeled", 0, 1)), FrameRef(long, 1, ("unlabeled", 1, 1))]
+    assert other.restore(saved(it), 0.5, swapped) == 2
+    assert not other.poses
+
+
+def test_a_training_that_has_grown_repeats_its_rounds() -> None:
+    it = rounds()
+    it.take({})
+    it.take({})
+    other = rounds()
+    other.restore(saved(it), 1 / 6, [])
+    assert not other.due(0.39)
+    assert other.due(0.4)
+    other.restore(saved(it), 0.8, [])
+    assert not other.due(1.0)
 
 
 def test_frames_of_earlier_rounds_stay_until_they_are_seen_again() -> None:
@@ -127,7 +171,7 @@ def seen(peaks: bool) -> Output:
 
 
 def test_certain_animals_become_labels_and_the_others_places_to_leave_out() -> None:
-    found = pseudo_poses(seen(True), (128, 128), Config().loss)
+    found = pseudo_poses(seen(True), (128, 128), Config().loss, 0.3)
     assert found.known.tolist() == [[True, True]]
     np.testing.assert_allclose(found.xy[0], [[26, 26], [34, 26]], atol=2)
     assert len(found.doubtful) == 1
@@ -135,7 +179,7 @@ def test_certain_animals_become_labels_and_the_others_places_to_leave_out() -> N
     assert x0 <= 92 <= x1
     assert y0 <= 60 <= y1
     # Without agreement of both branches nothing is certain, and both places are left out.
-    unsure = pseudo_poses(seen(False), (128, 128), Config().loss)
+    unsure = pseudo_poses(seen(False), (128, 128), Config().loss, 0.3)
     assert len(unsure.xy) == 0
     assert len(unsure.doubtful) == 2
 
@@ -161,7 +205,7 @@ def test_the_teacher_of_views_leaves_out_the_same_places_as_that_of_frames() -> 
     turn = torch.tensor([[0.0, -1.0, 120.0], [1.0, 0.0, 3.0]])
     said = seen(True)
     (of_view,) = pseudo_labels(said, turn[None], 128, Config().loss, 0.3, torch.tensor([0, 1]))
-    found = pseudo_poses(said, (128, 128), Config().loss)
+    found = pseudo_poses(said, (128, 128), Config().loss, 0.3)
     boxes = torch.from_numpy(found.doubtful).float()
     of_frame = Unknown(boxes, turn, (128, 128))
     points = map_points(
@@ -196,3 +240,37 @@ def test_training_learns_from_whole_frames_and_resumes(job: Job) -> None:
     assert isinstance(second[-1], Done), second[-1]
     for name, value in job.weights().items():
         torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_a_round_that_was_stopped_is_made_when_training_goes_on(job: Job) -> None:
+    settings = [*SETTINGS, "loss.agreement_cells=0", "loss.delta=0", "loss.beta_start=0.5"]
+    settings += ["loss.pseudo_rounds=1", "train.iterations=5"]
+    list(train(**job.arguments(*settings)))
+    expected = job.weights()
+    job.out = job.out.with_name("halves")
+    asked = iter([False] * 4 + [True] * 9)  # before the first three steps and the round
+    first = list(train(**job.arguments(*settings), should_stop=lambda: next(asked)))
+    assert isinstance(first[-1], Done)
+    assert (first[-1].reason, first[-1].iteration) == ("stopped", 3)
+    second = list(train(**job.arguments(*settings), resume=True))
+    assert sum(isinstance(e, Notice) and "learning from" in e.message for e in second) == 1
+    for name, value in job.weights().items():
+        torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_a_resumed_training_keeps_its_scale_and_says_which_frames_are_gone(job: Job) -> None:
+    settings = [*SETTINGS, "loss.agreement_cells=0", "loss.delta=0", "loss.beta_start=0.2"]
+    list(train(**job.arguments(*settings, "train.iterations=5")))
+    before = read_info(job.out).scale
+    longer = replace(
+        job.labels, xy=job.labels.xy.mean(2, keepdims=True) * -0.2 + job.labels.xy * 1.2
+    )
+    stack = job.frames[0][:23]
+    changed = job.arguments("train.iterations=6") | {
+        "labels": longer,
+        "frames": {0: open_frames(stack)},
+    }
+    events = list(train(**changed, resume=True))
+    assert isinstance(events[-1], Done), events[-1]
+    assert read_info(job.out).scale == before
+    assert any(isinstance(e, Notice) and "are there no longer" in e.message for e in events)

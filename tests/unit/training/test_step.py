@@ -161,3 +161,43 @@ def test_own_keypoints_teach_the_heat_maps_of_labelled_frames_only_where_labels_
     )
     assert not taught[0, 1:].any()
     assert bool(taught[0, 0].any()) is missing
+
+
+def twice(said: Output) -> Output:
+    """The same of two views, a labelled and an unlabelled one."""
+    levels = [
+        LevelOutput(
+            v.stride, *(torch.cat([x, x]) for x in (v.cls, v.quality, v.offsets, v.guesses))
+        )
+        for v in said.levels
+    ]
+    return Output(levels, torch.cat([said.heat, said.heat]), said.heat_stride)
+
+
+def two_views(zoom: float = 1.0) -> Batch:
+    known = torch.ones(1, 3, dtype=torch.bool)
+    images = torch.zeros(2, 3, 64, 64)
+    return Batch(images, [XY[None]], [known], [known], zoom=torch.tensor([zoom]))
+
+
+def test_without_averaged_weights_the_views_have_no_teacher() -> None:
+    """Then the own keypoints teach the heat maps of unlabelled views, as without ``loss.teacher``."""
+    views = Config().with_settings({"loss.pseudo_from": "views"})
+    assert objective(views).needs_plain
+    alone = objective(views.with_settings({"train.ema": 0}))
+    assert not alone.needs_plain
+    network = Says(twice(teacher(XY + 6.0, 0.9, clear=(False, False, False))))
+    assert "unlabeled_to_heat" in alone(network, None, two_views(), 1.0).terms
+    assert "unlabeled_to_heat" not in objective(views)(network, None, two_views(), 1.0).terms
+
+
+def test_limbs_are_as_long_as_their_view_shows_them() -> None:
+    config = Config().with_settings({"loss.limb_hinge": 1.0})
+    network = Says(twice(teacher(XY, 0.9, clear=(True, True, True))))
+    longest = float((XY[0] - XY[1]).norm())
+    limbs = Objective(config, SKELETON, ((0,), (1,), (2,)), [longest], CPU)
+    for zoom, expected in ((1.0, 0.0), (0.5, 0.8 * 0.9)):
+        found = limbs(network, None, two_views(zoom), 1.0).terms["limb_hinge"]
+        assert float(found) == pytest.approx(expected, abs=0.02)
+    never = Objective(config, SKELETON, ((0,), (1,), (2,)), [0.0], CPU)
+    assert "limb_hinge" not in never(network, None, two_views(), 1.0).terms
