@@ -220,6 +220,8 @@ class IdentityTracker:
                     columns = stage[columns]
                     if (steps[rows] > 1).any():
                         self._fill_holes(alive, rows, found.take(columns), tolerance)
+                        # A piece that lies in a hole has come to its end.
+                        gain[alive.host >= 0] = 0.0
                     surprise = alive.sight(
                         rows, self._frame, found.take(columns), score[columns], steps[rows]
                     )

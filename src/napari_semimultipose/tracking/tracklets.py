@@ -27,6 +27,8 @@ _WINDOW = 800
 _WAY_BACK = 0.5
 # Pairs of pieces that are compared at once.
 _BLOCK = 100_000
+# Costs are multiples of one part in so many, which sums of them keep.
+_GRID = 2.0**20
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,22 @@ def final_tracks(pieces: Animals, scales: Mapping[int, Scale], config: TrackConf
         has = after >= 0
         successor[member[has]] = member[after[has]]
     # What lies in a hole of another piece goes where that one goes.
-    link = np.where(free, successor, pieces.host)
-    dropped = np.where(free, dropped, dropped[pieces.host])
-    chain = _chains(link)
+    chain = _chains(np.where(free, successor, pieces.host))
     sights = np.bincount(chain, pieces.sights, len(pieces))
-    dropped |= sights[chain] < config.min_length_frames
-    return _numbered(pieces, chain, dropped)
+    gone = sights[chain] < _least_sights(pieces, scales, config)
+    lost = np.zeros(len(pieces), bool)
+    lost[chain[dropped | gone]] = True
+    return _numbered(pieces, chain, lost[chain])
+
+
+def _least_sights(pieces: Animals, scales: Mapping[int, Scale], config: TrackConfig) -> IntArray:
+    """Fewest detections of a track for each piece: not more than its video has frames, where these are two or more."""
+    least = np.zeros(len(pieces), np.int64)
+    for video in np.unique(pieces.video).tolist():
+        of = pieces.video == video
+        frames = int(pieces.end[of].max() - pieces.begin[of].min()) // scales[video].step + 1
+        least[of] = min(config.min_length_frames, max(frames, 2))
+    return least
 
 
 def _any_number(pieces: Animals, scale: Scale, config: TrackConfig) -> IntArray:
@@ -118,6 +130,8 @@ def _any_number(pieces: Animals, scale: Scale, config: TrackConfig) -> IntArray:
     )
     # The same for every entry of a full assignment, and the solver needs entries above 0.
     cost += 1.0 - cost.min()
+    # SciPy's solver does not come back from some matrices whose sums of costs are rounded.
+    cost = np.round(cost * _GRID) / _GRID
     matrix = csr_array((cost, (rows, columns)), shape=(2 * t, 2 * t))
     i, j = min_weight_full_bipartite_matching(matrix)
     joined = (i < t) & (j < t) & (i != j)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -125,3 +128,38 @@ def test_windows_of_pieces_lose_no_animal(monkeypatch: pytest.MonkeyPatch) -> No
     assert joined(*parts, animals=2) == true
     turned = joined(*parts[::-1], animals=2)
     assert turned == true
+
+
+def test_a_piece_in_a_hole_of_a_hosted_piece_goes_with_both() -> None:
+    """With one animal, pieces 1 to 3 are surplus: 1 alone, 2 in a hole of 1, and 3 in a hole of 2."""
+    pieces = [piece(0, 0, 300, 0, 0), piece(1, 10, 90, 900, 900)]
+    pieces += [piece(2, 30, 40, 910, 910, host=1), piece(3, 34, 36, 920, 920, host=2)]
+    assert joined(*pieces, animals=1) == [0, -1, -1, -1]
+
+
+@pytest.mark.parametrize("animals", [0, 2])
+def test_the_tracks_of_a_video_of_two_frames_are_not_too_short(animals: int) -> None:
+    two = (piece(0, 0, 1, 0, 0), piece(1, 0, 1, 300, 300))
+    assert joined(*two, animals=animals) == [0, 1]
+    assert joined(*two, piece(2, 5, 5, 900, 900), min_length_frames=3) == [-1, -1, -1]
+
+
+def test_tracking_comes_to_an_end() -> None:
+    """SciPy's solver never came back from the unrounded costs of this recording, whatever signal it was sent."""
+    program = """
+import numpy as np
+from napari_semimultipose.poses import Poses, Skeleton
+from napari_semimultipose.tracking.identity import track
+r = np.random.default_rng(12)
+base = r.normal(0, 15, (8, 4, 2))
+middle = r.uniform(0, 500, (60, 8, 2))
+xy = middle[:, :, None] + base[None] + r.normal(0, 3, (60, 8, 4, 2))
+xy[r.random((60, 8)) < 0.1] = np.nan
+score = np.clip(r.normal(0.8, 0.1, (60, 8)), 0.25, 1)
+frame = np.sort(r.choice(180, 60, replace=False))
+print(len(track(Poses(Skeleton(tuple("abcd")), xy, frame, instance_score=score))))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert ended.stdout.split() == ["60"]
