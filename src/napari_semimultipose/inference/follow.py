@@ -140,17 +140,25 @@ class Follower:
         return out
 
     def gather(self, windows: Sequence[Window], found: Sequence[Animals]) -> Animals | None:
-        """Join what was found in the windows of a frame; None unless it is `count` whole animals."""
-        animals, whole = self._joined(windows, found)
-        if len(animals) < self.count or not whole[: self.count].all():
-            return None
-        best = np.argsort(-animals.instance_score[: self.count], kind="stable")
-        return animals.select(best)
+        """Join what was found in the windows of a frame; None unless the `count` best are whole animals."""
+        animals, whole = self._best(windows, found)
+        return animals if len(animals) == self.count and whole.all() else None
 
     def closer(self, windows: Sequence[Window], found: Sequence[Animals]) -> list[Window]:
         """Return windows around animals of which some were cut; none unless `count` were found."""
-        animals, _ = self._joined(windows, found)
-        return self._around(animals.xy[: self.count]) if len(animals) >= self.count else []
+        animals, _ = self._best(windows, found)
+        return self._around(animals.xy) if len(animals) == self.count else []
+
+    def _best(
+        self, windows: Sequence[Window], found: Sequence[Animals]
+    ) -> tuple[Animals, NDArray[np.bool_]]:
+        """Return the `count` best animals of several windows, and which are whole.
+
+        A clear animal that is cut counts before a doubtful one that is whole: else that would take its place.
+        """
+        animals, whole = self._joined(windows, found)
+        best = np.argsort(-animals.instance_score, kind="stable")[: self.count]
+        return animals.select(best), whole[best]
 
     def _joined(
         self, windows: Sequence[Window], found: Sequence[Animals]

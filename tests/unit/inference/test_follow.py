@@ -192,6 +192,18 @@ def test_the_whole_view_of_an_animal_wins_over_a_cut_one() -> None:
     assert found.instance_score.tolist() == [0.6]
 
 
+def test_a_clear_animal_that_is_cut_counts_before_a_doubtful_one_that_is_whole() -> None:
+    follower = Follower(2, (300, 400), 1.0, 30.0, 0.5)
+    left, right = Window(40, 100, follower.side), Window(200, 100, follower.side)
+    clear = animal((60, 120), (70, 130), score=0.9)
+    cut = animal((220, 120), (200 + follower.side - 2, 130), score=0.85)
+    false = animal((85, 140), (90, 150), score=0.3)
+    assert follower.gather([left, right], [Animals.join([clear, false]), cut]) is None
+    closer = follower.closer([left, right], [Animals.join([clear, false]), cut])
+    assert len(closer) == 2
+    assert max(window.x for window in closer) > right.x
+
+
 def animal(*points: tuple[float, float], score: float = 0.8) -> Animals:
     xy = np.array([points], float)
     return Animals(xy, np.ones(xy.shape[:2]), np.array([score]))
