@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_semimultipose.poses import Poses
+
 
 class SemiMultiPoseError(Exception):
     """Base of all errors that a user can cause and mend.
@@ -17,6 +22,24 @@ class LabelsError(SemiMultiPoseError):
 
 class FramesError(SemiMultiPoseError):
     """A video, image folder or stack cannot be read."""
+
+
+class PartialPredictionError(FramesError):
+    """A recording could not be read to its end.
+
+    Parameters
+    ----------
+    message : str
+    poses : Poses
+        What was found until then.
+    """
+
+    def __init__(self, message: str, poses: Poses) -> None:
+        super().__init__(message)
+        self.poses = poses
+
+    def __reduce__(self) -> tuple[type[PartialPredictionError], tuple[str, Poses]]:
+        return type(self), (str(self), self.poses)
 
 
 class ConfigError(SemiMultiPoseError):

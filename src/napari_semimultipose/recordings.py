@@ -356,12 +356,14 @@ def open_for_prediction(
     else:
         frames = _open(source, opened)
         video = video_of(frames)
-    chosen = _chosen(len(frames), frame_range)
-    return [
-        Recording(
-            frames, video, chosen, chosen, sequence=path is None or path.suffix != _LIST_SUFFIX
-        )
-    ]
+    chosen: Sequence[int] = _chosen(len(frames), frame_range)
+    listed = path is not None and path.suffix.lower() == _LIST_SUFFIX
+    if frames.stored is not None:
+        wanted = set(chosen)
+        chosen = [i for i in frames.stored if i in wanted]
+        if not chosen:
+            raise FramesError(f"{frames.path or 'the recording'} holds none of these frames")
+    return [Recording(frames, video, chosen, chosen, sequence=not listed and frames.stored is None)]
 
 
 def recording_of_poses(poses: Poses, poses_path: str | os.PathLike[str]) -> Any:

@@ -153,6 +153,32 @@ def test_many_recordings_in_one_command(bees: Path, model: Path, tmp_path: Path)
     assert (out / "a.slp").stat().st_mtime_ns == before
 
 
+def test_what_was_predicted_before_an_unreadable_frame_is_written(
+    model: Path, tmp_path: Path
+) -> None:
+    """The header of the sixth image of a folder is right, its pixels are missing."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for folder in (good, bad):
+        folder.mkdir()
+        for i in range(8):
+            noise = np.random.default_rng(i).integers(0, 255, (64, 64), np.uint8)
+            Image.fromarray(noise).save(folder / f"{i:02}.png")
+    broken = bad / "05.png"
+    broken.write_bytes(broken.read_bytes()[:600])
+    alone = tmp_path / "alone.slp"
+    result = run("predict", model, bad, "--out", alone)
+    assert result.exit_code == 1
+    assert "the 5 frames before it were predicted" in " ".join(result.stderr.split())
+    assert read_poses(alone).frame.tolist() == [0, 1, 2, 3, 4]
+    out = tmp_path / "results"
+    assert run("predict", model, bad, good, "--out", out).exit_code == 1
+    assert sorted(p.name for p in out.iterdir()) == ["bad.partial.slp", "good.slp"]
+    assert len(read_poses(out / "bad.partial.slp")) == 5
+    shutil.copyfile(good / "05.png", broken)
+    assert run("predict", model, bad, good, "--out", out).exit_code == 0
+    assert sorted(p.name for p in out.iterdir()) == ["bad.slp", "good.slp"]
+
+
 def test_ctrl_c_saves_and_resume_goes_on(bees: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     command = ["train", bees / "truth.json", "--out", folder, "--device", "cpu"]

@@ -18,7 +18,7 @@ from napari_semimultipose.config import (
     SmoothConfig,
     TrackConfig,
 )
-from napari_semimultipose.errors import ConfigError
+from napari_semimultipose.errors import ConfigError, FramesError, PartialPredictionError
 from napari_semimultipose.poses import Poses
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ def predict(
     ------
     ModelError
         When `model` is no usable model folder.
+    PartialPredictionError
+        When a frame cannot be read; it holds the poses of those before it, which are also written to `out`.
     FramesError, LabelsError
-        When frames cannot be found or read, or `out` cannot be written.
+        When frames cannot be found, or the first of them cannot be read, or `out` cannot be written.
     """
     from napari_semimultipose.inference.members import load_predictor
     from napari_semimultipose.inference.predict import Predictor
@@ -93,12 +95,18 @@ def predict(
         total = sum(len(recording.indices) for recording in recordings)
         parts: list[Poses] = []
         done = 0
-        for recording in recordings:
-            for poses in _predict_recording(predictor, recording, stop):
-                parts.append(tracker.update(poses) if tracker is not None else poses)
-                done += len(poses)
-                if on_progress is not None:
-                    on_progress(done, total)
+        broken: FramesError | None = None
+        try:
+            for recording in recordings:
+                for poses in _predict_recording(predictor, recording, stop):
+                    parts.append(tracker.update(poses) if tracker is not None else poses)
+                    done += len(poses)
+                    if on_progress is not None:
+                        on_progress(done, total)
+        except FramesError as error:
+            if not parts:
+                raise
+            broken = error
         result = (
             Poses.concatenate(parts)
             if parts
@@ -108,6 +116,11 @@ def predict(
             result = relabel(result, tracker.finish())
     if out is not None:
         write_poses(result, out)
+    if broken is not None:
+        where = "" if out is None else f", and are in {out}"
+        raise PartialPredictionError(
+            f"{broken}; the {done} frames before it were predicted{where}", result
+        ) from broken
     return result
 
 

@@ -16,7 +16,11 @@ from napari_semimultipose.cli.measure import measured
 from napari_semimultipose.cli.options import Animals, Device, Settings, parse_frame_range
 from napari_semimultipose.cli.progress import Progress, duration, progress
 from napari_semimultipose.cli.stopping import stop_on_signal
-from napari_semimultipose.errors import FramesError, SemiMultiPoseError
+from napari_semimultipose.errors import (
+    FramesError,
+    PartialPredictionError,
+    SemiMultiPoseError,
+)
 from napari_semimultipose.io.atomic import check_space
 from napari_semimultipose.sources import some
 
@@ -70,7 +74,8 @@ def predict(
 ) -> None:
     """Apply MODEL to FRAMES.
 
-    Ctrl-C keeps what was predicted so far.
+    Ctrl-C keeps what was predicted so far, and so does a frame that cannot be read; of several recordings
+    the part of an unfinished one is in NAME.partial.slp.
     """
     from napari_semimultipose import api
     from napari_semimultipose.inference.members import load_predictor
@@ -92,20 +97,33 @@ def predict(
                 continue
             check_space(job.target, _LEAST_ROOM)  # now, not after hours of work
             label = f"{job.source.name} ({number + 1}/{len(jobs)})" if several else job.source.name
+            pace = _Pace(display, label)
+            broken: PartialPredictionError | None = None
             try:
-                poses = api.predict(
-                    predictor,
-                    job.source,
-                    config=config,
-                    track=track,
-                    frame_range=section,
-                    should_stop=stop,
-                    on_progress=_Pace(display, label),
-                )
-                if stop() and several:  # a part would pass for the whole next time
+                try:
+                    poses = api.predict(
+                        predictor,
+                        job.source,
+                        config=config,
+                        track=track,
+                        frame_range=section,
+                        should_stop=stop,
+                        on_progress=pace,
+                    )
+                except PartialPredictionError as error:
+                    poses, broken = error.poses, error
+                # A part would pass for the whole next time.
+                whole = pace.complete or not several
+                target = job.target if whole else job.partial
+                if whole or len(poses):
+                    write_or_keep(poses, target)
+                    display.note(f"{target}: {poses.n_instances} animals on {len(poses)} frames")
+                if broken is not None:
+                    raise broken
+                if not whole:
                     break
-                write_or_keep(poses, job.target)
-                display.note(f"{job.target}: {poses.n_instances} animals on {len(poses)} frames")
+                if several:
+                    job.partial.unlink(missing_ok=True)
                 if metrics and not cameras:
                     _measure([poses], [job.target], model, display)
                 pace = _Pace(display, f"{label}, labelled video")
@@ -167,6 +185,11 @@ class Job:
     target: Path
 
     @property
+    def partial(self) -> Path:
+        """Where the part of an unfinished prediction goes, if there are several recordings."""
+        return self.target.with_name(f"{self.target.stem}.partial{self.target.suffix}")
+
+    @property
     def clip(self) -> Path:
         """The labelled video; never the name of a recording that lies beside it."""
         return self.target.with_name(f"{self.target.stem}.labeled.mp4")
@@ -225,8 +248,10 @@ class _Pace:
         self._display = display
         self._label = label
         self._start = time.monotonic()
+        self.complete = False
 
     def __call__(self, done: int, total: int) -> None:
+        self.complete = done >= total
         left = (time.monotonic() - self._start) / max(done, 1) * (total - done)
         self._display.update(
             done / max(total, 1), f"{self._label}: frame {done}/{total}  {duration(left)} left"

@@ -81,7 +81,8 @@ class Predictor(PicturePredictor):
         crew = Crew(1 if self.device.type != "cpu" else None)
         few = len(indices) < _ROUNDS * crew.size
         several = len(indices) > crew.size
-        follower = self._follower(frames, indices) if follow and several else None
+        follows = follow and several and frames.stored is None
+        follower = self._follower(frames, indices) if follows else None
         try:
             if follower is not None:
                 pursuit = Pursuit(follower, self._seen_in, crew, self.config.refresh_every)
@@ -110,6 +111,7 @@ class Predictor(PicturePredictor):
         reader = Reader(frames, needed, self.batch_size, lambda pictures: self.load(list(pictures)))
         pending: Future[list[Animals]] | None = None
         waiting: list[int] = []
+        broken: FramesError | None = None
         with ThreadPoolExecutor(
             1, "poses", initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
@@ -132,10 +134,14 @@ class Predictor(PicturePredictor):
                     if pending is not None:
                         yield waiting, pending.result()
                     pending, waiting = pool.submit(self.animals, output, loaded), numbers
-                if pending is not None:
-                    yield waiting, pending.result()
+            except FramesError as error:
+                broken = error  # told after what was found before it
             finally:
                 reader.close()
+            if pending is not None:
+                yield waiting, pending.result()
+        if broken is not None:
+            raise broken
 
     def _side_by_side(
         self,
@@ -274,7 +280,9 @@ def predict_stream(
 
             config = read_info(model).config.predict
         model = Predictor.from_folder(model, config)
-    indices = range(len(frames)) if frame_range is None else frame_range
+    indices = frame_range
+    if indices is None:
+        indices = range(len(frames)) if frames.stored is None else frames.stored
     videos = (video_of(frames),)
     done = 0
     next_trim = time.monotonic() + _TRIM_S

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
@@ -64,9 +65,9 @@ class Reader(Generic[Batch]):
 
     def _run(self) -> None:
         torch.set_num_threads(1)
+        numbers: list[int] = []
+        pictures: list[NDArray] = []
         try:
-            numbers: list[int] = []
-            pictures: list[NDArray] = []
             for index, picture in self._frames_in_order():
                 if self._stop.is_set():
                     return
@@ -82,6 +83,9 @@ class Reader(Generic[Batch]):
                 self._put((numbers, self._load(pictures)))
             self._put(None)
         except Exception as error:
+            with suppress(Exception):  # what could be read comes first
+                if pictures:
+                    self._put((numbers, self._load(pictures)))
             self._put(error)
 
     def _put(self, item: tuple[list[int], Batch] | BaseException | None) -> None:

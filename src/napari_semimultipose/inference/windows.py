@@ -24,14 +24,20 @@ WindowOf = Callable[[int], tuple[int, ...]]
 def stand_alone(frames: Frames, *, follow: bool) -> bool:
     """Whether frames are single pictures.
 
-    Frames of videos and stacks follow each other, and so do those of an image folder where `follow` says so.
+    Frames of videos and stacks follow each other, and so do those of an image folder where `follow` says so; those of a
+    file that holds some of the frames of a video do not.
     """
+    if frames.stored is not None:
+        return True
     return frames.names is not None and not (follow and frames.path is not None)
 
 
 def window_of(frames: Frames, *, follow: bool) -> WindowOf:
-    """Return what gives the five frames that tell about a frame; a single picture is its own window."""
-    if stand_alone(frames, follow=follow):
+    """Return what gives the five frames that tell about a frame; a single picture is its own window.
+
+    A file that holds some of the frames of a video may hold those around them.
+    """
+    if frames.stored is None and stand_alone(frames, follow=follow):
         return lambda index: (index,) * WINDOW
     return lambda index: indices_around(frames, index)
 

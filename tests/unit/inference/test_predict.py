@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from napari_semimultipose.models.checkpoint import (
 )
 from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.poses import Poses, Skeleton, Source
+from napari_semimultipose.recordings import open_for_prediction
 
 from .spots import PLAIN, SKELETON, SpotFinder, predictor, spots
 
@@ -282,10 +284,33 @@ def test_stopping_keeps_what_is_done() -> None:
     assert [c.done for c in chunks] == [1, 2]
 
 
-def test_a_damaged_frame_is_told() -> None:
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_a_damaged_frame_is_told_after_all_before_it(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     frames = Counting(8, fail_at=5)
+    made = predictor(config=PLAIN.model_copy(update={"batch_size": batch_size}))
+    done: list[int] = []
+
+    def predict() -> None:
+        for chunk in predict_stream(made, frames, frame_range=list(range(8))):
+            done.extend(chunk.poses.frame.tolist())
+
     with pytest.raises(FramesError, match="frame 5"):
-        run(frames, predictor(), frame_range=list(range(8)))
+        predict()
+    assert done == [0, 1, 2, 3, 4]
+
+
+def test_of_a_file_that_holds_some_frames_these_are_predicted() -> None:
+    frames = Counting(50)
+    frames.stored = (3, 4, 10, 40)
+    assert run(frames, predictor()).frame.tolist() == [3, 4, 10, 40]
+    with ExitStack() as opened:
+        (recording,) = open_for_prediction(frames, opened, slice(4, 40))
+    assert (list(recording.indices), recording.sequence) == ([4, 10], False)
+    with ExitStack() as opened, pytest.raises(FramesError, match="none of these frames"):
+        open_for_prediction(frames, opened, slice(5, 9))
 
 
 def test_scaling_by_the_shorter_side_keeps_the_limit() -> None:
