@@ -351,6 +351,17 @@ class Poses:
             empty_frames=zip(self.video[order].tolist(), self.frame[order].tolist(), strict=True),
         )
 
+    def labelled_rows(self, *, chosen: bool = False) -> BoolArray:
+        """Which rows [F] a person labelled, or marked as empty.
+
+        Among predictions a frame without an animal is none that a person looked at, unless the rows were chosen.
+        """
+        predicted = self.present & (self.source == Source.PREDICTED)
+        rows = np.asarray((self.present & ~predicted).any(1))
+        if chosen or not predicted.any():
+            rows = rows | ~self.present.any(1)
+        return rows
+
     def accepted(self) -> Poses:
         """Return the poses with predicted instances as labels, as if someone had corrected them all."""
         predicted = self.present & (self.source == Source.PREDICTED)

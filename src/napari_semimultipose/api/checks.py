@@ -143,7 +143,8 @@ def evaluate(
     Parameters
     ----------
     prediction, truth : path or Poses
-        Images are paired by name, frames of videos by index, keypoints by name.
+        Images are paired by name, frames of videos by index, keypoints by name. In a truth that holds labels and
+        predictions, as a project does that is being corrected, the labels alone are true.
     config : EvaluateConfig, optional
         Definition of the scores.
     frames_list : path or sequence, optional
@@ -152,7 +153,8 @@ def evaluate(
     Returns
     -------
     dict
-        Ready for JSON; see `evaluation.scores.evaluate`.
+        Ready for JSON; see `evaluation.scores.evaluate`; and ``predictions_in_truth``: how many animals of `truth` are
+        predictions beside labels, and were left out.
 
     Raises
     ------
@@ -162,9 +164,10 @@ def evaluate(
     from napari_semimultipose.evaluation import scores
 
     predicted = prediction if isinstance(prediction, Poses) else read_poses(prediction)
-    true = truth if isinstance(truth, Poses) else read_poses(truth)
+    given = truth if isinstance(truth, Poses) else read_poses(truth)
+    true, left_out = scores.true_poses(given)
     rows = None if frames_list is None else rows_named(true, frames_list, "the list of frames")
-    return scores.evaluate(predicted, true, config, rows=rows)
+    return scores.evaluate(predicted, true, config, rows=rows) | {"predictions_in_truth": left_out}
 
 
 def suggest(

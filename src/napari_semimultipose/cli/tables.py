@@ -36,6 +36,11 @@ def score_table(scores: Mapping[str, Any]) -> str:
     )
     if scores["frames_without_prediction"]:
         head += f"; {scores['frames_without_prediction']} frames have no prediction"
+    if scores.get("predictions_in_truth"):
+        head += (
+            f"; {scores['predictions_in_truth']} animals of TRUTH are predictions that nobody accepted, and are left "
+            "out (`semimultipose convert TRUTH OUT --accept` makes them labels)"
+        )
     rows = [(title, _number(scores.get(key), form)) for title, key, form in _ROWS]
     if scores.get("confidence"):
         rows.append(("calibration error (ECE)", _number(scores["confidence"]["ece"], "{:.3f}")))

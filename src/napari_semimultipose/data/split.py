@@ -122,7 +122,7 @@ def prepare(
         If a recording is missing.
     """
     rows = range(len(poses)) if labeled_rows is None else labeled_rows
-    are_labels = _are_labels(poses, chosen=labeled_rows is not None)
+    are_labels = poses.labelled_rows(chosen=labeled_rows is not None)
     unlabelled = sum(not are_labels[r] and bool(poses.present[r].any()) for r in rows)
     rows = [r for r in rows if are_labels[r]]
     # Frames, not rows: the rows get another order in the next line.
@@ -300,18 +300,6 @@ def with_points_inside(poses: Poses, refs: Sequence[FrameRef]) -> Poses:
 def _predicted(poses: Poses) -> NDArray[np.bool_]:
     """Which instances [F, I] a network made; all others count as labels."""
     return np.asarray(poses.present & (poses.source == Source.PREDICTED))
-
-
-def _are_labels(poses: Poses, *, chosen: bool) -> NDArray[np.bool_]:
-    """Which rows [F] a person labelled, or marked as empty.
-
-    Among predictions a frame without an animal is none that a person looked at, unless the rows were chosen.
-    """
-    predicted = _predicted(poses)
-    rows = np.asarray((poses.present & ~predicted).any(1))
-    if chosen or not predicted.any():
-        rows = rows | ~poses.present.any(1)
-    return rows
 
 
 def _only_predicted(poses: Poses) -> str:

@@ -23,12 +23,33 @@ from napari_semimultipose.evaluation.detection import (
 from napari_semimultipose.evaluation.pairing import keypoint_index, pair_frames
 from napari_semimultipose.evaluation.tracks import track_scores
 from napari_semimultipose.matching import pose_area
-from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses, Skeleton, Visibility
+from napari_semimultipose.poses import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Poses,
+    Skeleton,
+    Source,
+    Visibility,
+)
 
 # Pairs of keypoints that are compared at once: bounds the memory to some 100 MB.
 _BLOCK = 2_000_000
 _FOUND_OKS = 0.5
 _QUANTILES = np.linspace(0.0, 1.0, 51)
+
+
+def true_poses(truth: Poses) -> tuple[Poses, int]:
+    """Return what counts as true, and how many animals do not.
+
+    Among labels, animals that a network predicted and nobody accepted are no truth, as they are no labels in training;
+    frames that hold nothing else are left out. Where all animals are predicted, they are taken for the truth.
+    """
+    predicted = truth.present & (truth.source == Source.PREDICTED)
+    rows = truth.labelled_rows()
+    if not predicted.any() or not (truth.present & ~predicted).any():
+        return truth, 0
+    return truth.select(rows).keep((truth.source != Source.PREDICTED)[rows]), int(predicted.sum())
 
 
 def evaluate(

@@ -15,6 +15,7 @@ from napari_semimultipose.config import Config, EvaluateConfig
 from napari_semimultipose.errors import FramesError, LabelsError, SemiMultiPoseError
 from napari_semimultipose.evaluation.examples import outcomes_of
 from napari_semimultipose.evaluation.figures import learning_figure
+from napari_semimultipose.evaluation.scores import true_poses
 from napari_semimultipose.models.checkpoint import describe_model, read_info
 from napari_semimultipose.models.ensemble import is_ensemble, member_folders
 from napari_semimultipose.poses import Poses
@@ -107,6 +108,9 @@ def model_report(
     """
     work = work or Work()
     work.at(0, "reading the model")
+    predicted = 0
+    if truth is not None:
+        truth, predicted = true_poses(truth)
     model = _Model.read(Path(folder))
     info = read_info(model.path)
     place = model.path.absolute()
@@ -123,6 +127,10 @@ def model_report(
             settings = (config or info.config).predict
             if unseen.left_out:
                 what += f" {unseen.left_out} others are left out: their recordings are not open."
+            if predicted:
+                what += (
+                    f" {predicted} animals are predictions that nobody accepted, and are left out."
+                )
             prediction = predict_unseen(model.folders, unseen, settings, work.part(0.05, 0.8))
             work.at(0.8, "scoring")
             compared = Compared.of(prediction, unseen.truth, scores)

@@ -10,6 +10,7 @@ import numpy as np
 from napari_semimultipose.config import EvaluateConfig, ReviewConfig
 from napari_semimultipose.evaluation.examples import outcomes_of
 from napari_semimultipose.evaluation.pairing import pair_frames
+from napari_semimultipose.evaluation.scores import true_poses
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.labeling.problems import find_problems
 from napari_semimultipose.poses import Poses, Source
@@ -81,8 +82,11 @@ def recording_report(
     if truth is not None:
         work.at(0.02, "scoring")
         truth, left_out = _predicted_span(poses, truth)
+        truth, predicted = true_poses(truth)
         compared = Compared.of(poses, truth, scores)
         what = f"Against {truth.n_instances} true animals on {len(truth)} frames."
+        if predicted:
+            what += f" {predicted} others are predictions that nobody accepted, and are left out."
         if left_out:
             what += (
                 f" {left_out} frames before the first or after the last predicted one are left out."

@@ -16,10 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_semimultipose import api
+from napari_semimultipose.cli.tables import score_table
 from napari_semimultipose.config import EvaluateConfig
 from napari_semimultipose.errors import ConfigError, LabelsError
 from napari_semimultipose.evaluation.scores import evaluate
-from napari_semimultipose.poses import Poses, Skeleton, Video
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 from .crowds import BEE, coco_results, coco_truth, crowd, detections
 
@@ -544,3 +546,21 @@ def test_real_bees_agree_with_the_independent_scorer(peer: ModuleType, shared_da
         assert ours[name] == pytest.approx(theirs[their_name], abs=1e-9), their_name
     assert ours["frames"] == 135
     assert ours["animals"] == 1614
+
+
+def test_predictions_beside_labels_are_no_truth() -> None:
+    """A project that is being corrected: frame 0 has a label and an old prediction, frame 1 predictions alone, 2 nothing."""
+    xy = np.zeros((3, 2, 2, 2))
+    xy[:, 0], xy[:, 1] = [[0, 0], [0, LENGTH]], [[500, 0], [500, LENGTH]]
+    xy[2] = np.nan
+    source = np.full((3, 2), Source.PREDICTED)
+    source[0, 0] = Source.HUMAN
+    mixed = Poses(PAIR, xy, np.arange(3), source=source)
+    found = Poses(PAIR, xy[:, :1], np.arange(3), source=source[1:, :1].repeat(3, 0)[:3])
+    scores = api.evaluate(found, mixed)
+    assert (scores["frames"], scores["animals"], scores["predictions_in_truth"]) == (1, 1, 3)
+    assert (scores["ap"], scores["recall"], scores["count_error"]) == (1, 1, 0)
+    assert "3 animals of TRUTH are predictions" in score_table(scores)
+    alone = replace(mixed, source=np.full((3, 2), Source.PREDICTED))
+    scores = api.evaluate(found, alone)
+    assert (scores["frames"], scores["animals"], scores["predictions_in_truth"]) == (3, 4, 0)
