@@ -79,7 +79,7 @@ def predict(
         When frames cannot be found, or the first of them cannot be read, or `out` cannot be written.
     """
     from napari_semimultipose.inference.members import load_predictor
-    from napari_semimultipose.inference.predict import Predictor
+    from napari_semimultipose.inference.predict import Predictor, joined
     from napari_semimultipose.recordings import open_for_prediction
     from napari_semimultipose.tracking.identity import IdentityTracker, relabel
 
@@ -108,7 +108,7 @@ def predict(
                 raise
             broken = error
         result = (
-            Poses.concatenate(parts)
+            joined(parts)
             if parts
             else Poses.empty(predictor.skeleton, [recording.video for recording in recordings])
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,13 @@ from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 _TRIM_S = 2.0  # time between two returns of freed memory
 _TURNS_OF_PICTURES = 4
 _ROUNDS = 4  # frames for each of the threads side by side, at least
+_FEW, _CROWD = (
+    16,
+    4,
+)  # detections on a frame that are never too many; and relative to 99 % of the frames
+_LARGE = 2_000_000  # places for animals in a table that is worth making smaller
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,33 @@ class PredictedChunk:
     poses: Poses
     done: int
     total: int
+
+
+def joined(parts: Sequence[Poses]) -> Poses:
+    """Join the poses of all chunks of a prediction.
+
+    A table of poses is as wide as the frame with the most animals. So that a flash, on which a network sees a hundred,
+    does not multiply the memory of a long recording, the best detections alone are kept on frames with several times
+    more than nearly all others; that is logged.
+    """
+    counts = np.concatenate([part.present.sum(1) for part in parts])
+    large = len(counts) * int(counts.max(initial=0)) > _LARGE
+    most = max(_FEW, _CROWD * int(np.percentile(counts, 99))) if large else 0
+    crowded = int((counts > most).sum()) if large else 0
+    if crowded:
+        logger.warning(
+            "on %s of %s frames there are up to %s detections, many more than on all others: the best %s of each are kept",
+            *(crowded, len(counts), counts.max(), most),
+        )
+        parts = [part.keep(_best(part, most)) for part in parts]
+    return Poses.concatenate(parts)
+
+
+def _best(poses: Poses, most: int) -> NDArray[np.bool_]:
+    """Mark the `most` best animals of each frame [F, N]."""
+    score = np.where(poses.present, np.nan_to_num(poses.instance_score, nan=0.0), -np.inf)
+    rank = np.argsort(np.argsort(-score, axis=1, kind="stable"), axis=1)
+    return np.asarray(rank < most)
 
 
 class Predictor(PicturePredictor):

@@ -305,7 +305,7 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
     """
     import_quietly("napari_semimultipose.inference.predict")
     from napari_semimultipose.inference.members import load_predictor, predict_stream
-    from napari_semimultipose.inference.predict import video_of
+    from napari_semimultipose.inference.predict import joined, video_of
     from napari_semimultipose.recordings import open_for_prediction
 
     with ExitStack() as opened:
@@ -346,9 +346,7 @@ def prediction_events(job: PredictionJob, should_stop: ShouldStop) -> Iterator[A
         except Exception as error:
             logger.exception("prediction failed")
             failure = Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
-        poses = (
-            Poses.concatenate(parts) if parts else Poses.empty(predictor.skeleton, videos=(video,))
-        )
+        poses = joined(parts) if parts else Poses.empty(predictor.skeleton, videos=(video,))
         stopped = should_stop() and len(poses) < len(recording.indices)
     if job.track and recording.sequence and poses.n_instances:
         yield Tracking()

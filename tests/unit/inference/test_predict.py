@@ -16,7 +16,7 @@ from napari_semimultipose.config import Config
 from napari_semimultipose.errors import FramesError, ModelError, SemiMultiPoseError
 from napari_semimultipose.inference import pictures
 from napari_semimultipose.inference.decode import Detections
-from napari_semimultipose.inference.predict import Predictor, predict_stream
+from napari_semimultipose.inference.predict import Predictor, joined, predict_stream
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.models.checkpoint import (
@@ -371,3 +371,23 @@ def test_damaged_model_folders_are_told(folder: Path, damage: str, advice: str) 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no model folder"):
         load_model(tmp_path / "nothing")
+
+
+def test_a_flash_does_not_widen_the_table_of_all_frames(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chunk(frame: int, animals: int) -> Poses:
+        xy = np.zeros((1, animals, 1, 2)) + np.arange(animals)[None, :, None, None]
+        return Poses(SKELETON, xy, [frame], instance_score=np.linspace(0.1, 0.9, animals)[None])
+
+    calm = [chunk(i, 2) for i in range(299)]
+    assert joined([*calm, chunk(299, 120)]).n_instances == 299 * 2 + 120  # a small table
+    monkeypatch.setattr("napari_semimultipose.inference.predict._LARGE", 3000)
+    found = joined([*calm, chunk(299, 120)])
+    assert found.xy.shape[:2] == (300, 16)
+    assert sorted(found.xy[299, :, 0, 0].tolist()) == list(range(104, 120))  # the best ones
+    assert found.n_instances == 299 * 2 + 16
+    assert "on 1 of 300 frames there are up to 120 detections" in caplog.text
+    caplog.clear()
+    assert joined([*calm, *(chunk(300 + i, 12) for i in range(9))]).n_instances == 299 * 2 + 9 * 12
+    assert not caplog.text
