@@ -154,7 +154,7 @@ def test_frames_without_labels_teach_plausible_poses(tmp_path: Path) -> None:
     frames = state["pseudo"]["frames"]
     assert frames
     assert all(key[1] >= 14 for key, *_ in frames)  # those without a label
-    assert all(known.sum() >= 1 for _, _, known, _ in frames)
+    assert all(known.sum() >= 1 for _, _, known, *_ in frames)
 
     short = ("train.iterations=10", "train.validate_every=1", "heatmap.batch=4")
     alone = run(tmp_path / "n", *short, "heatmap.teach=0", labelled=14)
