@@ -17,7 +17,6 @@ from napari_semimultipose.losses.supervised import focal_loss, masked_mean, qual
 
 _WINDOW = 3  # cells around a keypoint on which a Gaussian target is drawn
 _MIN_PEAK = 0.3
-_NEAR = 0.01  # target from which a cell is one of a pseudo keypoint
 
 
 @dataclass
@@ -127,8 +126,7 @@ def two_way_loss(
     heat : Tensor [B, K, h, w]
         Logits of B1.
     trained : Tensor [B, K, h, w] of bool, optional
-        Cells of the heat maps that may be trained, those alone that are near a confident pseudo keypoint: where
-        labels say nothing, its absence says nothing either.
+        Cells of the heat maps that may be trained.
 
     Returns
     -------
@@ -158,8 +156,7 @@ def two_way_loss(
     )
     use = (unsure < 0.1) | (target > 0.5)
     if trained is not None:
-        # Elsewhere in there nothing tells whether the keypoint is there.
-        use &= trained & (target > _NEAR)
+        use &= trained
     # At least one animal a view: with fewer, the background would outweigh everything else.
     count = float(shape[1] * max(int(sure.sum()), shape[0]))
     terms = {"to_heat": masked_mean(quality_focal_loss(heat, target), use, count)}

@@ -135,19 +135,6 @@ def test_two_way_leaves_keypoints_without_a_clear_peak() -> None:
     assert float(terms["to_keypoints"]) == 0
 
 
-def test_two_way_says_nothing_where_labels_say_nothing_and_no_animal_is_sure() -> None:
-    """An unlabelled keypoint that the heat maps see rightly is not pushed down (its animal is unsure, or not found)."""
-    heat = torch.full((1, 1, 24, 24), -4.0)
-    heat[0, 0, 4, 4] = 1.0
-    heat.requires_grad_()
-    open_cells = torch.ones(1, 1, 24, 24, dtype=torch.bool)
-    cells = pseudo(torch.tensor([[[16.0, 16.0]]]), score=0.9)
-    two_way_loss(heat, cells, LossConfig(), 0.5, trained=open_cells)["to_heat"].backward()
-    assert heat.grad is not None
-    assert float(heat.grad[0, 0, 4, 4]) == 0
-    assert float(heat.grad[0, 0, 16, 16]) < 0
-
-
 def test_limb_hinge_measures_each_animal_in_its_own_view() -> None:
     cells = torch.tensor([[[0.0, 0.0], [15.0, 0.0]]])
     edges, score = torch.tensor([[0, 1]]), torch.ones(1)
