@@ -351,12 +351,17 @@ class Poses:
             empty_frames=zip(self.video[order].tolist(), self.frame[order].tolist(), strict=True),
         )
 
+    @property
+    def predicted(self) -> BoolArray:
+        """Which instances [F, N] a network made; all others count as labels."""
+        return np.asarray(self.present & (self.source == Source.PREDICTED))
+
     def labelled_rows(self, *, chosen: bool = False) -> BoolArray:
         """Which rows [F] a person labelled, or marked as empty.
 
         Among predictions a frame without an animal is none that a person looked at, unless the rows were chosen.
         """
-        predicted = self.present & (self.source == Source.PREDICTED)
+        predicted = self.predicted
         rows = np.asarray((self.present & ~predicted).any(1))
         if chosen or not predicted.any():
             rows = rows | ~self.present.any(1)
@@ -364,7 +369,7 @@ class Poses:
 
     def accepted(self) -> Poses:
         """Return the poses with predicted instances as labels, as if someone had corrected them all."""
-        predicted = self.present & (self.source == Source.PREDICTED)
+        predicted = self.predicted
         return replace(
             self,
             score=np.where(predicted[..., None], 1.0, self.score),

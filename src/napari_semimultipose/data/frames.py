@@ -41,6 +41,13 @@ class FrameRef:
     key: Hashable
     row: int = -1
 
+    @property
+    def name(self) -> str:
+        """What tells the frame from all others, also where recordings get other numbers."""
+        names = self.frames.names
+        one = self.index if names is None else names[self.index]
+        return f"{self.frames.path}: {one} of {len(self.frames)}"
+
 
 def to_tensor(frame: NDArray, scale: float) -> Tensor:
     """Scale a frame [H, W, C] to a uint8 tensor [3, h, w] with antialiasing.

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_semimultipose.config import DataConfig
 from napari_semimultipose.data.clips import Footage, footage_of
 from napari_semimultipose.data.frames import FrameRef, spread_evenly
 from napari_semimultipose.data.sessions import Sessions, moments
 from napari_semimultipose.errors import FramesError, LabelsError, TrainingError
-from napari_semimultipose.poses import Poses, Source
+from napari_semimultipose.poses import Poses
 
 if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
@@ -127,8 +126,8 @@ def prepare(
     rows = [r for r in rows if are_labels[r]]
     # Frames, not rows: the rows get another order in the next line.
     wanted = {(int(poses.video[r]), int(poses.frame[r])) for r in rows}
-    given, unlearned = poses, int(_predicted(poses)[rows].sum())
-    poses = poses.keep(poses.source != Source.PREDICTED)
+    given, unlearned = poses, int(poses.predicted[rows].sum())
+    poses = poses.keep(~poses.predicted)
     excluded = set(exclude)
     missing = sorted({video for video, _ in wanted} - set(frames))
     if missing:
@@ -297,14 +296,9 @@ def with_points_inside(poses: Poses, refs: Sequence[FrameRef]) -> Poses:
     return replace(poses, visible=visible)
 
 
-def _predicted(poses: Poses) -> NDArray[np.bool_]:
-    """Which instances [F, I] a network made; all others count as labels."""
-    return np.asarray(poses.present & (poses.source == Source.PREDICTED))
-
-
 def _only_predicted(poses: Poses) -> str:
     """Say what to do with poses that are predictions and no labels."""
-    count = int(_predicted(poses).sum())
+    count = int(poses.predicted.sum())
     if not count:
         return ""
     return (

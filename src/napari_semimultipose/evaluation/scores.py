@@ -29,7 +29,6 @@ from napari_semimultipose.poses import (
     IntArray,
     Poses,
     Skeleton,
-    Source,
     Visibility,
 )
 
@@ -45,11 +44,11 @@ def true_poses(truth: Poses) -> tuple[Poses, int]:
     Among labels, animals that a network predicted and nobody accepted are no truth, as they are no labels in training;
     frames that hold nothing else are left out. Where all animals are predicted, they are taken for the truth.
     """
-    predicted = truth.present & (truth.source == Source.PREDICTED)
-    rows = truth.labelled_rows()
+    predicted = truth.predicted
     if not predicted.any() or not (truth.present & ~predicted).any():
         return truth, 0
-    return truth.select(rows).keep((truth.source != Source.PREDICTED)[rows]), int(predicted.sum())
+    labels = truth.select(truth.labelled_rows())
+    return labels.keep(~labels.predicted), int(predicted.sum())
 
 
 def evaluate(

@@ -31,13 +31,6 @@ def labels_whole_frames(config: Config) -> bool:
     )
 
 
-def frame_name(ref: FrameRef) -> str:
-    """Return what tells a frame from all others, also where recordings get other numbers."""
-    recording = ref.frames
-    one = ref.index if recording.names is None else recording.names[ref.index]
-    return f"{recording.path}: {one} of {len(recording)}"
-
-
 class PseudoRounds:
     """When the teacher looks at which frames, and what it found there.
 
@@ -108,7 +101,7 @@ class PseudoRounds:
         found : mapping of hashable to PseudoPoses
             By `FrameRef.key`.
         names : mapping of hashable to str, optional
-            The `frame_name` of each of these frames.
+            The `FrameRef.name` of each of these frames.
         """
         self.done += 1
         self._names |= names or {}
@@ -148,10 +141,11 @@ class PseudoRounds:
         int
             How many frames are there no longer.
         """
-        names = {ref.key: frame_name(ref) for ref in unlabeled}
+        names = {ref.key: ref.name for ref in unlabeled}
         self.poses, self._names = {}, {}
-        for saved, xy, known, doubtful, name in state["frames"]:
+        for saved, xy, known, doubtful, *said in state["frames"]:
             key = tuple(saved) if isinstance(saved, list) else saved
+            name = said[0] if said else ""  # earlier versions did not say which frame it is
             if names.get(key) == name:
                 self.poses[key] = PseudoPoses(xy.numpy(), known.numpy(), doubtful.numpy())
                 self._names[key] = name

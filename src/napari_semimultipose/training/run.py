@@ -49,7 +49,7 @@ from napari_semimultipose.training.events import Notice, Step, Validation
 from napari_semimultipose.training.heatmap_step import HeatmapObjective
 from napari_semimultipose.training.optimizers import build_optimizers, set_learning_rate
 from napari_semimultipose.training.pseudo import confident_score, pseudo_pose, pseudo_poses
-from napari_semimultipose.training.rounds import PseudoRounds, frame_name, labels_whole_frames
+from napari_semimultipose.training.rounds import PseudoRounds, labels_whole_frames
 from napari_semimultipose.training.schedule import (
     AveragedNetwork,
     Progress,
@@ -342,7 +342,7 @@ class Run:
             if should_stop():
                 return None
             image = scaled(ref)
-            names[ref.key] = frame_name(ref)
+            names[ref.key] = ref.name
             height, width = image.shape[1:]
             padded = F.pad(image[None], (0, -width % _PAD, 0, -height % _PAD))
             x = padded.to(self.device).float().div_(255)

@@ -265,9 +265,10 @@ class VideoLosses:
         """
         self.weights = dict(state["weights"])
         self.since = {name: min(float(since), share) for name, since in state["since"].items()}
-        self._ways = [way.numpy() for way in state["ways"]]
-        self._ratios = {name: list(values) for name, values in state["ratios"].items()}
-        self._active = {name: list(values) for name, values in state["active"].items()}
+        # Earlier versions measured these anew.
+        self._ways = [way.numpy() for way in state.get("ways", ())]
+        self._ratios = {name: list(values) for name, values in state.get("ratios", {}).items()}
+        self._active = {name: list(values) for name, values in state.get("active", {}).items()}
         if state["epsilon"] is not None:
             self.epsilon = torch.tensor(state["epsilon"], device=self.device)
 

@@ -20,7 +20,7 @@ from napari_semimultipose.models.directpose import LevelOutput, Output
 from napari_semimultipose.training.events import Done, Event, Notice, Step
 from napari_semimultipose.training.loop import train
 from napari_semimultipose.training.pseudo import Unknown, map_points, pseudo_labels, pseudo_poses
-from napari_semimultipose.training.rounds import PseudoRounds, frame_name, labels_whole_frames
+from napari_semimultipose.training.rounds import PseudoRounds, labels_whole_frames
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -102,7 +102,7 @@ def saved(it: PseudoRounds) -> dict[str, Any]:
 
 
 def named(refs: Sequence[FrameRef]) -> dict[Hashable, str]:
-    return {ref.key: frame_name(ref) for ref in refs}
+    return {ref.key: ref.name for ref in refs}
 
 
 def test_the_state_survives_a_file_and_frames_without_animals_are_left_out() -> None:
@@ -132,6 +132,18 @@ def test_frames_that_other_ones_have_taken_the_place_of_are_forgotten() -> None:
     swapped = [FrameRef(short, 1, ("unlabeled", 0, 1)), FrameRef(long, 1, ("unlabeled", 1, 1))]
     assert other.restore(saved(it), 0.5, swapped) == 2
     assert not other.poses
+
+
+def test_a_state_of_an_earlier_version_is_taken_over_without_its_frames() -> None:
+    """It does not say which frames they are, so the teacher looks again."""
+    refs = [FrameRef(open_frames(np.zeros((9, 8, 8, 1), np.uint8)), 3, (0, 3))]
+    it = rounds()
+    it.take({(0, 3): some(1)}, named(refs))
+    state = saved(it)
+    state["frames"] = [frame[:4] for frame in state["frames"]]
+    other = rounds()
+    assert other.restore(state, 0.5, refs) == 1
+    assert other.due(0.5)
 
 
 def test_a_training_that_has_grown_repeats_its_rounds() -> None:
