@@ -7,6 +7,8 @@
 #
 # PYTHON=/path/to/python3.12 chooses the Python. A second run finds everything in place and starts at once.
 set -euo pipefail
+# Where Python may not keep compiled modules, as in many containers, each process compiles all of torch anew: 4 s and more.
+unset PYTHONDONTWRITEBYTECODE
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 system_packages=(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import napari
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -20,6 +22,18 @@ def home(tmp_path_factory, monkeypatch) -> Path:
     # Not through the environment: napari keeps its compiled icons in the home folder.
     monkeypatch.setattr(Path, "home", lambda: folder)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_windows() -> Iterator[None]:
+    """Plugins are looked for once, not with every window, and napari's settings stay off the disk."""
+    found = list(PluginManifest.discover())
+    gc.collect()
+    gc.freeze()  # each window ends with a full collection; what was imported is not garbage
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", lambda paths=(): iter(found))
+        patch.setattr("napari.settings._base.EventedConfigFileSettings._maybe_save", lambda _: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
