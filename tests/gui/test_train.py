@@ -341,7 +341,8 @@ def test_an_existing_model_is_never_overwritten(widget, play, tmp_path, qtbot):
     actor = play(steps=1)
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "model.json").write_text("{}")
+    for name in ("model.json", "config.yaml"):
+        (folder / name).write_text("{}")
     widget.start()
     assert "already holds a model" in widget.message.text()
     assert not actor.jobs

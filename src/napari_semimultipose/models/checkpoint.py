@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.errors import ModelError
+from napari_semimultipose.errors import ModelError, TrainingError
 from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.models.ensemble import is_ensemble, member_folders
 from napari_semimultipose.poses import Skeleton
@@ -29,6 +29,12 @@ LAST_WEIGHTS = "last.safetensors"
 CONFIG = "config.yaml"
 DESCRIPTION = "model.json"
 RESUME = "resume.pt"
+LABELS = "labels.slp"
+SPLIT = "split.json"
+LOG = "log.csv"
+BEST = "best.txt"
+
+_OF_TRAINING = (WEIGHTS, LAST_WEIGHTS, CONFIG, DESCRIPTION, RESUME, LABELS, SPLIT, LOG, BEST)
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,29 @@ def is_model_folder(path: str | Path) -> bool:
     """Whether a folder holds a model of ours."""
     folder = Path(path)
     return (folder / DESCRIPTION).is_file() and (folder / CONFIG).is_file()
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuse a folder in which a new model would replace files.
+
+    Raises
+    ------
+    TrainingError
+        When the folder is a file, a model or an ensemble, or holds files of others that a training writes, such as
+        ``labels.slp``.
+    """
+    if is_model_folder(folder) or is_ensemble(folder):
+        raise TrainingError(
+            f"{folder} already holds a model: resume it, or choose another output folder"
+        )
+    if folder.is_file():
+        raise TrainingError(f"{folder} is a file: choose a folder for the model")
+    taken = [name for name in _OF_TRAINING if (folder / name).exists()]
+    if taken:
+        raise TrainingError(
+            f"{folder} holds {', '.join(taken)}, which the model's own files would replace: choose another output "
+            f"folder, for instance {folder / 'model'}"
+        )
 
 
 def write_info(folder: Path, info: ModelInfo) -> None:

@@ -134,8 +134,9 @@ def fit_multiview_pca(
     held = np.full((len(rows), v), np.nan)
     for fold in range(FOLDS):
         test = complete & (folds == fold)
-        if test.any():
-            held[test] = distances(rows[test], fit(folds != fold))
+        rest = folds != fold
+        if test.any() and (complete & rest).any():
+            held[test] = distances(rows[test], fit(rest))
     return MultiviewPCA(views, subspace, tolerances(held))
 
 
@@ -147,11 +148,11 @@ def why_no_multiview_pca(poses: Array, views: NDArray[np.int64]) -> str:
             "name them with the view as ending (nose_top, nose_bot), or set video.views; for cameras with recordings of "
             "their own set video.cameras"
         )
-    complete = int(np.isfinite(poses[:, views]).all((1, 3)).sum())
-    need = max(10, 4 * len(views))
-    if complete < need:
+    complete = np.isfinite(poses[:, views]).all((1, 3)).sum(1)
+    need, frames = max(10, 4 * len(views)), int((complete > 0).sum())
+    if complete.sum() < need or frames < 2:
         return (
-            f"multi-view PCA needs {need} body parts that are labelled in all views of a frame, "
-            f"there are {complete}"
+            f"multi-view PCA needs {need} body parts that are labelled in all views of a frame, on two frames or more; "
+            f"there are {int(complete.sum())} on {frames}"
         )
     return ""

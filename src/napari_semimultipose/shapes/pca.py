@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_semimultipose.shapes.subspace import (
@@ -79,10 +80,12 @@ class PosePCA:
     def free_directions(self) -> int:
         """In how many directions poses can differ from the plausible ones.
 
-        The body's own frame takes four: two of place, one of heading, one of size.
+        The body's own frame takes four: two of place, one of heading, one of size. Keypoints without a tolerance,
+        which no label has, tell nothing.
         """
-        n, kept = self.subspace.basis.shape
-        return int(n - kept - (4 if self.body else 0))
+        judged = 2 * int(torch.isfinite(self.epsilon).sum())
+        kept = self.subspace.basis.shape[1]
+        return int(judged - kept - (4 if self.body else 0))
 
     def to(self, device: torch.device) -> PosePCA:
         """Move to a device, in place."""
@@ -156,11 +159,13 @@ class PosePCA:
     def loss(self, xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Mean excess of the distances over the tolerance, px, and the share of keypoints in excess.
 
-        The mean is over the keypoints with a weight; 0 without any.
+        The mean is over the keypoints with a weight and a tolerance; 0 without any.
         """
         error, size = self.errors(xy, weight)
-        use = weight > 0
-        excess = (error - self.epsilon * size[:, None]).clamp(min=0)
+        judged = torch.isfinite(self.epsilon)
+        use = (weight > 0) & judged
+        limit = torch.where(judged, self.epsilon, 0.0) * size[:, None]
+        excess = (error - limit).clamp(min=0)
         count = use.sum().clamp(min=1)
         active = ((excess > 0) & use).sum() / count
         return torch.where(use, excess, 0.0).sum() / count, active.detach()
@@ -192,8 +197,13 @@ def align_poses(poses: Array) -> tuple[Array, Array]:
     return np.where(known[..., None], aligned, np.nan), shape
 
 
+def _labelled(poses: Array) -> NDArray[np.bool_]:
+    """Which keypoints [K] of poses [N, K, 2] have a label at all."""
+    return np.asarray(np.isfinite(poses).all(-1).any(0))
+
+
 def _fit_once(poses: Array, *, body: bool) -> Subspace:
-    k = poses.shape[1]
+    k = int(_labelled(poses).sum())  # the others lie at the mean, and span nothing
     if body:
         aligned, _ = align_poses(poses)
         return fit_subspace(aligned.reshape(len(poses), -1), 0.95, max(1, 2 * k - 5))
@@ -217,9 +227,10 @@ def fit_pose_pca(poses: Array, *, body: bool, epsilon: float = 0.0, seed: int = 
         Tolerance instead of the measured one: px, or a share of the size in the body's own frame.
     """
     subspace = _fit_once(poses, body=body)
-    k = poses.shape[1]
     if epsilon > 0:
-        return PosePCA(subspace, body=body, epsilon=np.full(k, epsilon))
+        return PosePCA(
+            subspace, body=body, epsilon=np.where(_labelled(poses), float(epsilon), np.inf)
+        )
     known = np.isfinite(poses).all(-1)
 
     def distances(of: Array, model: PosePCA) -> Array:
@@ -231,7 +242,7 @@ def fit_pose_pca(poses: Array, *, body: bool, epsilon: float = 0.0, seed: int = 
         return np.where(seen, relative, np.nan)
 
     # A first guess of the tolerance, which the robust estimator needs.
-    wide = PosePCA(subspace, body=body, epsilon=np.full(k, 1e6))
+    wide = PosePCA(subspace, body=body, epsilon=np.where(_labelled(poses), 1e6, np.inf))
     guess = tolerances(distances(poses, wide))
     folds = np.random.default_rng(seed).permutation(len(poses)) % FOLDS
     held = np.full(known.shape, np.nan)
@@ -245,10 +256,10 @@ def fit_pose_pca(poses: Array, *, body: bool, epsilon: float = 0.0, seed: int = 
 
 def why_no_pose_pca(poses: Array) -> str:
     """Say what labelled poses [N, K, 2] lack for pose PCA; empty when nothing."""
-    n, k = poses.shape[:2]
+    n, k = len(poses), int(_labelled(poses).sum())
     need = max(_LEAST_POSES, k)
     if k < 3:
-        return f"pose PCA needs at least three keypoints, there are {k}"
+        return f"pose PCA needs at least three labelled keypoints, there are {k}"
     if n < need:
         return (
             f"pose PCA needs {need} labelled animals for {k} keypoints, there are {n}: "

@@ -79,7 +79,8 @@ def train(
     exclude : collection of (video, frame)
         Frames that training must not see at all.
     resume : bool
-        Go on from the saved state in `out`; its settings are kept, except for the length, which may grow.
+        Go on from the saved state in `out`; its settings are kept, except for the length, which may grow, and so are
+        `exclude`, to which more may be added, and `labeled_rows` when they are not given.
     should_stop : callable
         Asked before every step; True saves the state and ends.
 
@@ -92,6 +93,7 @@ def train(
         if not resume:
             config = with_kind(config, labels, labeled_rows)
         run = Run.open(Path(out), config, labels.skeleton, resume=resume)
+        labeled_rows, exclude = run.limits(labels, labeled_rows, exclude)
         data = prepare(
             labels,
             frames,

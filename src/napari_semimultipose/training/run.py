@@ -6,7 +6,7 @@ import csv
 import gc
 import json
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,15 @@ from napari_semimultipose.io.atomic import replace_file
 from napari_semimultipose.io.labels import write_poses
 from napari_semimultipose.models.build import Network, NetworkOutput, build_network
 from napari_semimultipose.models.checkpoint import (
+    BEST,
+    LABELS,
     LAST_WEIGHTS,
+    LOG,
     RESUME,
+    SPLIT,
     WEIGHTS,
     ModelInfo,
-    is_model_folder,
+    check_new_folder,
     read_info,
     save_weights,
     write_info,
@@ -42,8 +46,9 @@ from napari_semimultipose.models.directpose import DirectPose, Output
 from napari_semimultipose.models.heatmap import HeatmapTracker
 from napari_semimultipose.models.peaks import HeatmapOutput
 from napari_semimultipose.models.turns import averaged_over_turns
-from napari_semimultipose.poses import Skeleton
+from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.sides import fit_pairs
+from napari_semimultipose.sources import Place
 from napari_semimultipose.training.clip_animals import ClipObjective
 from napari_semimultipose.training.events import Notice, Step, Validation
 from napari_semimultipose.training.heatmap_step import HeatmapObjective
@@ -107,6 +112,8 @@ class Run:
         self._state = state
         self._best = -math.inf
         self._bad_steps = 0
+        self._excluded: set[Place] = set()
+        self._usable: set[Place] | None = None
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self.batch_size = BatchSize.of(config)
@@ -114,6 +121,9 @@ class Run:
             self.batch_size = BatchSize(*state["batch_size"])
             self._best = state["best"]
             self.scores = state["scores"]
+            self._excluded = _places(state.get("excluded") or ())
+            usable = state.get("usable")  # these two are missing in states of earlier versions
+            self._usable = None if usable is None else _places(usable)
 
     @classmethod
     def open(cls, folder: Path, config: Config, skeleton: Skeleton, *, resume: bool) -> Run:
@@ -122,15 +132,11 @@ class Run:
         Raises
         ------
         TrainingError
-            If the folder holds a model and `resume` is False, or nothing to resume, or another skeleton.
+            If `resume` is False and the folder holds a model or files that the run would replace; or if there is
+            nothing to resume, or another skeleton.
         """
         if not resume:
-            if is_model_folder(folder):
-                raise TrainingError(
-                    f"{folder} already holds a model: resume it, or choose another output folder"
-                )
-            if folder.is_file():
-                raise TrainingError(f"{folder} is a file: choose a folder for the model")
+            check_new_folder(folder)
             return cls(folder, config, skeleton)
         info = read_info(folder)
         if not (folder / RESUME).is_file():
@@ -156,6 +162,25 @@ class Run:
         if self._state is None:
             return None
         return [(int(v), int(f)) for v, f in self._state["validation"]]
+
+    def limits(
+        self,
+        labels: Poses,
+        labeled_rows: Sequence[int] | None,
+        exclude: Collection[Place],
+    ) -> tuple[list[int] | None, set[Place]]:
+        """Return the rows that may be used as labels, and the frames that training must not see.
+
+        A resumed run keeps to what it was begun with: frames excluded then stay so, and the labels that
+        could be used then are used where no others are named.
+        """
+        self._excluded |= _places(exclude)
+        places = list(zip(labels.video.tolist(), labels.frame.tolist(), strict=True))
+        if labeled_rows is not None:
+            self._usable = {places[row] for row in labeled_rows}
+        if self._usable is None:
+            return None, self._excluded
+        return [row for row, place in enumerate(places) if place in self._usable], self._excluded
 
     def start(self, data: TrainingData) -> None:
         """Build the network and its company, and write what does not change during the run."""
@@ -227,11 +252,11 @@ class Run:
         write_info(self.folder, self._info())
         refs = [*data.train, *data.validation]
         used = with_frame_sizes(data.poses, refs).select([r.row for r in refs])
-        write_poses(used, self.folder / "labels.slp")
-        with replace_file(self.folder / "split.json") as path:
+        write_poses(used, self.folder / LABELS)
+        with replace_file(self.folder / SPLIT) as path:
             path.write_text(json.dumps(data.split(), indent=1), encoding="utf-8")
-        if self.progress.iteration == 0 or not (self.folder / "log.csv").is_file():
-            with (self.folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        if self.progress.iteration == 0 or not (self.folder / LOG).is_file():
+            with (self.folder / LOG).open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerow(["iteration", "elapsed_s", "kind", "name", "value"])
 
     def _restore(self, state: dict[str, Any], unlabeled: Sequence[FrameRef]) -> None:
@@ -404,7 +429,7 @@ class Run:
 
     def _log(self, kind: str, values: Mapping[str, float]) -> None:
         p = self.progress
-        with (self.folder / "log.csv").open("a", newline="", encoding="utf-8") as file:
+        with (self.folder / LOG).open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             for name, value in values.items():
                 writer.writerow([p.iteration, f"{p.elapsed_s:.2f}", kind, name, f"{value:.6g}"])
@@ -448,6 +473,8 @@ class Run:
             "best": self._best,
             "scores": dict(self.scores),
             "video": self.video.state() if self.video else {},
+            "excluded": sorted(map(list, self._excluded)),
+            "usable": None if self._usable is None else sorted(map(list, self._usable)),
         }
         with replace_file(self.folder / RESUME) as path:
             torch.save(state, path)
@@ -456,13 +483,13 @@ class Run:
     def save_best(self) -> None:
         """Write the present weights as the model, because they validated best."""
         save_weights(self._final(), self.folder / WEIGHTS)
-        (self.folder / "best.txt").write_text(
+        (self.folder / BEST).write_text(
             f"step {self.progress.iteration}: {json.dumps(dict(self.scores))}\n", encoding="utf-8"
         )
         write_info(self.folder, self._info())
 
     def _has_best(self) -> bool:
-        return (self.folder / "best.txt").is_file()
+        return (self.folder / BEST).is_file()
 
     def free_memory(self) -> None:
         """Give back what the failed step held."""
@@ -470,6 +497,10 @@ class Run:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _places(pairs: Iterable[Sequence[int]]) -> set[Place]:
+    return {(int(video), int(frame)) for video, frame in pairs}
 
 
 class _Autocast(nn.Module):

@@ -136,6 +136,10 @@ def labelled_animals(
     columns = np.array(about, np.int64).reshape(-1, 3)
     some = np.asarray(np.isfinite(together).all(-1)).any(1)
     frame, animal, view_index = columns[some].T
+    if seen is None:  # views that no labelled animal is seen in do not count
+        known = view_index >= 0
+        view_index = view_index.copy()
+        view_index[known] = np.unique(view_index[known], return_inverse=True)[1].reshape(-1)
     return LabelledAnimals(
         together[some],
         frame,

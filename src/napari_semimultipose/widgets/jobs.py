@@ -390,6 +390,9 @@ def _measured(model: Path, poses: Poses) -> tuple[Metrics, Mapping[str, str]]:
         return drain(yardstick.measure(poses)), yardstick.missing(poses)
     except SemiMultiPoseError as error:
         return {}, dict.fromkeys(TITLES, str(error))
+    except Exception as error:  # poses that were found must arrive, measured or not
+        logger.exception("the poses could not be measured")
+        return {}, dict.fromkeys(TITLES, f"{type(error).__name__}: {error}")
 
 
 def saving_events(poses: Poses, path: Path, *, whole: bool = False) -> Iterator[Any]:

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.errors import ConfigError, SemiMultiPoseError
+from napari_semimultipose.models.checkpoint import check_new_folder
 from napari_semimultipose.training.events import (
     Done,
     Failed,
@@ -226,10 +227,8 @@ class TrainWidget(WorkWidget):
         out = self.settings.out.path()
         if out is None:
             raise ConfigError("choose a folder for the model")
-        if not resume and any((out / name).exists() for name in ("model.json", "ensemble.json")):
-            raise ConfigError(
-                f"{out} already holds a model: press Resume to go on with it, or choose another folder"
-            )
+        if not resume:
+            check_new_folder(out)
         config = self.settings.config()
         if self.sources.uses_file():
             labels = self.sources.labels_file.path()

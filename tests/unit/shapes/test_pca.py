@@ -56,6 +56,30 @@ def test_the_body_frame_ignores_place_direction_and_size() -> None:
     assert (first[:, 3] > pca.epsilon[3].item()).mean() > 0.9
 
 
+@pytest.mark.parametrize("body", [False, True])
+def test_keypoints_without_labels_hide_no_mistake(body: bool) -> None:
+    """They count neither for the directions that poses may take, nor as right or wrong."""
+    rng = np.random.default_rng(11)
+    poses = SHAPE + rng.normal(0, 1, (60, 7, 2))  # every direction varies
+    poses = moved(poses, rng) if body else poses + 100
+    never = np.full((60, 2, 2), np.nan)
+    pca = fit_pose_pca(np.concatenate([never, poses], 1), body=body)
+    alone = fit_pose_pca(poses, body=body)
+    assert pca.free_directions == alone.free_directions > 0
+    xy = torch.from_numpy(np.concatenate([np.zeros((60, 2, 2)), poses], 1)).float()
+    xy[:, 4] += 100
+    loss, active = pca.loss(xy, torch.ones(60, 9))
+    expected, share = alone.loss(xy[:, 2:], torch.ones(60, 7))
+    torch.testing.assert_close(loss, expected, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(active, share, rtol=1e-2, atol=1e-3)
+    assert loss > 1
+    only = torch.zeros(60, 9)
+    only[:, [0, 3]] = 1  # one of them has labels
+    assert torch.isfinite(pca.loss(xy, only)[0])
+    given = fit_pose_pca(np.concatenate([never, poses], 1), body=body, epsilon=0.5)
+    assert torch.isinf(given.epsilon).tolist() == [True] * 2 + [False] * 7
+
+
 def test_a_wrong_keypoint_does_not_pull_the_others_along() -> None:
     rng = np.random.default_rng(2)
     pca = fit_pose_pca(bend(rng, 150), body=False)
@@ -167,5 +191,11 @@ def test_what_is_missing_is_said() -> None:
     assert "label 3 more" in why_no_pose_pca(bend(rng, 5))
     views = np.arange(10).reshape(2, 5)
     assert why_no_multiview_pca(mirrored(rng, 20), views) == ""
-    assert "there are 5" in why_no_multiview_pca(mirrored(rng, 1), views)
+    assert "there are 5 on 1" in why_no_multiview_pca(mirrored(rng, 1), views)
+    one = mirrored(rng, 2)[:, np.repeat(np.arange(10).reshape(2, 5), 4, 1).reshape(-1)]
+    many = np.arange(40).reshape(2, 20)
+    assert "there are 20 on 1" in why_no_multiview_pca(one[:1], many)
+    assert why_no_multiview_pca(one, many) == ""
+    one[1, many[1]] = np.nan  # the second frame shows one view
+    assert "there are 20 on 1" in why_no_multiview_pca(one, many)
     assert "nose_bot" in why_no_multiview_pca(mirrored(rng, 20), np.zeros((0, 0), int))

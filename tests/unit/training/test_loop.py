@@ -122,6 +122,40 @@ def test_a_resumed_run_equals_the_uninterrupted_one(job: Job) -> None:
         torch.testing.assert_close(resumed[name], value, atol=1e-6, rtol=1e-5, msg=name)
 
 
+def test_a_resumed_run_keeps_to_its_limits(job: Job) -> None:
+    """What was excluded stays so, and what could be used as labels is used, where neither is said again."""
+    usable = list(range(6))
+    taken = [(0, int(job.labels.frame[row])) for row in (1, 4)]
+    first = job.arguments("train.iterations=1", "data.validation_fraction=0")
+    (started,) = of(list(train(**first, labeled_rows=usable, exclude=taken)), Started)
+    second = {**job.arguments("train.iterations=2"), "resume": True}
+    (again,) = of(list(train(**second)), Started)
+    assert (again.n_labeled, again.n_unlabeled) == (started.n_labeled, started.n_unlabeled)
+    assert again.n_labeled == 4
+    (more,) = of(
+        list(
+            train(
+                **{**job.arguments("train.iterations=3"), "resume": True},
+                exclude=[(0, int(job.labels.frame[2]))],
+            )
+        ),
+        Started,
+    )
+    assert more.n_labeled == 3
+
+
+@pytest.mark.parametrize("name", ["labels.slp", "config.yaml", "log.csv"])
+def test_files_of_others_are_never_overwritten(job: Job, name: str) -> None:
+    """As with the folder of the labels as output folder."""
+    job.out.mkdir(exist_ok=True)
+    (job.out / name).write_text("mine")
+    (event,) = train(**job.arguments())
+    assert isinstance(event, Failed)
+    assert f"holds {name}" in event.message
+    assert [p.name for p in job.out.iterdir()] == [name]
+    assert (job.out / name).read_text() == "mine"
+
+
 def test_stopping_before_the_first_step_leaves_a_usable_model(job: Job) -> None:
     events = list(train(**job.arguments(), should_stop=lambda: True))
     assert isinstance(events[-1], Done)

@@ -65,6 +65,19 @@ def test_names_of_tracks_tell_animals_and_views() -> None:
     assert (animal[3], view[3]) == (-1, -1)
 
 
+def test_a_view_without_labels_does_not_count() -> None:
+    space = np.random.default_rng(3).uniform(0, 100, (12, 4, 3))
+    xy = np.stack([space[..., :2], space[..., [0, 2]] + [0, 400]], 1)
+    names = ("m_back", "m_front", "m_side")
+    poses = Poses(SKELETON, xy, np.arange(12), track=[[0, 2]] * 12, track_names=names)
+    found = labelled_animals(poses, range(12), lambda row: None, lambda h, w: 1.0)
+    assert found.view.tolist() == [0, 1] * 12
+    fitted = fit_subspaces(
+        VideoConfig(), found, SKELETON, single=False, reference=100, wanted=("multiview",)
+    )
+    assert fitted.views is not None
+
+
 def test_views_of_one_animal_need_no_tracks_whatever_the_network() -> None:
     skeleton = Skeleton(("a_top", "b_top", "c_top", "a_bot", "b_bot", "c_bot"))
     space = np.random.default_rng(2).normal(0, 20, (30, 3, 3))
