@@ -34,6 +34,12 @@ class Smoothed:
     observed: list[Poses]
     result: Smoothing
 
+    @property
+    def left_out(self) -> int:
+        """How many animals of frames were not smoothed, because they have no track and others do."""
+        tracked = (p for p in self.observed if (p.track >= 0).any())
+        return sum(int((p.present & (p.track < 0)).sum()) for p in tracked)
+
 
 def smooth_members(
     members: Sequence[Poses],

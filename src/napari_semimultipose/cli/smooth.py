@@ -177,6 +177,12 @@ def _tell(found: Smoothed) -> None:
         f"{poses.n_instances} animals on {len(poses)} frames; movement a frame (px^2): {values}",
         err=True,
     )
+    if found.left_out:
+        typer.echo(
+            f"{found.left_out} times an animal without a track was left out: give it one, or remove all tracks "
+            "before smoothing",
+            err=True,
+        )
     jumps = found.result.jumps
     for jump in jumps[:_TOLD_JUMPS]:
         typer.echo(f"frame {jump.frame}: {jump.text(poses.track_names)}", err=True)

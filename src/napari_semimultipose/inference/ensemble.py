@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io.numbering import numbered_alike
 from napari_semimultipose.matching import assign, common_oks, pose_area
 from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses, Source
 
@@ -35,8 +36,9 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust", most: int =
     Parameters
     ----------
     members : sequence of Poses
-        Predictions of the same frames. Keypoints are paired by name and must be the same, frames by
-        number (and image name); a frame that some members lack is fused from the others.
+        Predictions of the same frames. Keypoints are paired by name and must be the same, videos and pictures as
+        `io.numbering.numbered_alike` does, frames of videos by number; a frame that some members lack is fused
+        from the others.
     spread : {"robust", "variance"}
         The spread of the result: the standard deviation of the members without the farthest one (of
         four or more), times sqrt(M / m) where only m of M have the keypoint; or, as published, of all.
@@ -47,7 +49,9 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust", most: int =
     Returns
     -------
     Poses
-        With the tracks of the first member, where it has the animal. A single member is returned as it is.
+        With the tracks of the first member. Where it has tracks and lacks an animal, this has the track of the first
+        member with which those of the others mostly go together, or a new one where they go with none. A single
+        member is returned as it is.
 
     Raises
     ------
@@ -58,7 +62,9 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust", most: int =
         raise LabelsError("there are no predictions to join")
     if len(members) == 1:
         return members[0]
+    members = numbered_alike(members)
     stack = _Stack.of(members)
+    names = members[0].track_names
     if stack.n_slots == 1:
         row = np.flatnonzero(stack.present.any((0, 2)))
         xy, score = stack.xy[:, row, 0], stack.score[:, row, 0]
@@ -72,7 +78,9 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust", most: int =
         xy = np.where(there[..., None, None], stack.xy[m, row, slot], np.nan)
         score = np.where(there[..., None], stack.score[m, row, slot], 0.0)
         instance_score = np.where(there, stack.instance_score[m, row, slot], 0.0)
-        track = np.where(there[0], stack.track[row, slot[0]], -1)
+        track, names = _common_tracks(
+            np.where(there, stack.track[m, row, slot], -1), row, [p.track_names for p in members]
+        )
     center, deviation, mean = combine(xy, score, spread)
     enough = np.isfinite(center[..., 0]).any(-1)
     if most:
@@ -89,7 +97,7 @@ def fuse(members: Sequence[Poses], *, spread: SpreadKind = "robust", most: int =
         source=np.full(len(rows), Source.PREDICTED),
         spread=deviation[enough],
         videos=members[0].videos,
-        track_names=members[0].track_names if (track >= 0).any() else (),
+        track_names=names if (track >= 0).any() else (),
         empty_frames=zip(stack.video.tolist(), stack.frame.tolist(), strict=True),
     )
 
@@ -100,8 +108,54 @@ def _one_track(members: Sequence[Poses], stack: _Stack, row: IntArray) -> IntArr
         return np.full(len(row), -1)
     mine = np.unique(members[0].track[members[0].present])
     if len(mine) > 1:
-        return np.where(stack.present[0, row, 0], stack.track[row, 0], -1)
+        return np.where(stack.present[0, row, 0], stack.track[0, row, 0], -1)
     return np.full(len(row), mine[0] if len(mine) else 0)
+
+
+def _common_tracks(
+    tracks: IntArray, row: IntArray, names: Sequence[tuple[str, ...]]
+) -> tuple[IntArray, tuple[str, ...]]:
+    """Tracks [C] of animals in the numbering of the first member, from those of M members [M, C].
+
+    Parameters
+    ----------
+    tracks : array [M, C]
+        -1 where a member lacks the animal, or its track.
+    row : array [C]
+        Frame of each animal.
+    names : sequence of tuple of str
+        Of the tracks of each member.
+
+    Returns
+    -------
+    array [C]
+        -1 where no member that has a track says whose it is.
+    tuple of str
+        The first member's names, with those of new tracks.
+    """
+    out = tracks[0].copy()
+    said = list(names[0])
+    if not (out >= 0).any():
+        return out, names[0]
+    fresh = max(int(out.max()) + 1, len(said))
+    used = set(zip(row[out >= 0].tolist(), out[out >= 0].tolist(), strict=True))
+    for theirs, called in zip(tracks[1:], names[1:], strict=True):
+        for track in np.unique(theirs[(theirs >= 0) & (out < 0)]).tolist():
+            mine = out[(theirs == track) & (out >= 0)]
+            if len(mine):
+                name = int(np.bincount(mine).argmax())
+            else:
+                name, fresh = fresh, fresh + 1
+                if said:
+                    wanted = called[track] if track < len(called) else str(name)
+                    said += [str(i) for i in range(len(said), name)]
+                    said.append(wanted if wanted not in said else f"{wanted} ({name})")
+            for c in np.flatnonzero((theirs == track) & (out < 0)).tolist():
+                place = (int(row[c]), name)
+                if place not in used:
+                    used.add(place)
+                    out[c] = name
+    return out, tuple(said)
 
 
 def _rank(row: IntArray, score: FloatArray) -> IntArray:
@@ -166,7 +220,7 @@ def _pick(ordered: FloatArray, place: IntArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Stack:
-    """The members' tables on common rows: M members, F frames, N slots, K keypoints; the tracks [F, N] of the first."""
+    """The members' tables on common rows: M members, F frames, N slots, K keypoints."""
 
     xy: FloatArray
     score: FloatArray
@@ -206,7 +260,7 @@ class _Stack:
             np.zeros((*shape, k)),
             np.zeros(shape),
             np.zeros(shape, bool),
-            np.full(shape[1:], -1, np.int64),
+            np.full(shape, -1, np.int64),
             np.array([key[1] for key in place], np.int64),
             np.array([key[0] for key in place], np.int64),
         )
@@ -219,13 +273,12 @@ class _Stack:
             out.score[i, at, :slots] = member.score[rows][:, :, order]
             out.instance_score[i, at, :slots] = member.instance_score[rows]
             out.present[i, at, :slots] = member.present[rows]
-            if i == 0:
-                out.track[at, :slots] = member.track[rows]
+            out.track[i, at, :slots] = member.track[rows]
         return out
 
 
 def _keys(poses: Poses) -> dict[tuple[int, int], int]:
-    """Row of each (video, frame). Members of different origin may call one recording differently."""
+    """Row of each (video, frame)."""
     keys = zip(poses.video.tolist(), poses.frame.tolist(), strict=True)
     return {key: i for i, key in enumerate(keys)}
 

@@ -155,9 +155,10 @@ class SmoothWidget(WorkWidget):
             )
         self._show_ellipses()
         models = "one model" if event.observed.spread is None else "an ensemble"
-        self.form.status.setText(
-            f"{poses.n_instances} animals on {len(poses)} frames, from {models}"
-        )
+        said = f"{poses.n_instances} animals on {len(poses)} frames, from {models}"
+        if event.left_out:
+            said += f"; {event.left_out} without a track are left out"
+        self.form.status.setText(said)
         self.form.show_jumps(event.jumps, poses.track_names)
         self._show_state()
 

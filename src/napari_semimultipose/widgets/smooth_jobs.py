@@ -44,6 +44,7 @@ class SmoothedPoses:
     observed: Poses
     poses: Poses
     jumps: Sequence[Jump]
+    left_out: int = 0
 
 
 def smoothing_events(job: SmoothingJob) -> Iterator[Any]:
@@ -61,4 +62,6 @@ def smoothing_events(job: SmoothingJob) -> Iterator[Any]:
     given = [job.poses.snapshot(), *(store.snapshot() for store in job.members)]
     given += [api.read_poses(path) for path in job.files]
     found = api.smooth(given, config=job.config, mirrored=job.mirrored)
-    yield SmoothedPoses(found.observed[0], found.result.poses[0], found.result.jumps)
+    yield SmoothedPoses(
+        found.observed[0], found.result.poses[0], found.result.jumps, found.left_out
+    )

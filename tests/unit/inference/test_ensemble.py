@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.inference.ensemble import combine, fuse
-from napari_semimultipose.poses import Poses, Skeleton, Source
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 SKELETON = Skeleton(("a", "b", "c"))
 BODY = np.array([[0, 0], [30, 0], [0, 30.0]])
@@ -178,13 +178,73 @@ def test_the_tracks_of_the_first_member_stay() -> None:
     assert fused.track_names == ("one", "two", "three")
     x = np.argsort(np.argsort(fused.xy[:, :, 0, 0], 1), 1)
     np.testing.assert_array_equal(fused.track, x)
-    # An animal that the first member lacks has none; members without tracks get none from the others.
+    # An animal that nobody has a track of has none; members without tracks get none from the others.
     gone = named.visible.copy()
     gone[1, 2] = 0
     fused = fuse([replace(named, visible=gone), *parts[1:]])
     assert (fused.track[1] == -1).sum() == 1
     assert (np.delete(fused.track, 1, 0) >= 0).all()
     assert (fuse([parts[1], named, parts[2]]).track == -1).all()
+
+
+def test_tracks_of_others_go_on_where_the_first_member_lacks_the_animal() -> None:
+    """Which member is named first must not decide which animals have tracks."""
+    parts, _ = members(3, frames=6)
+    order = np.argsort(np.argsort(parts[0].xy[:, :, 0, 0], 1), 1)
+    left, middle, right = np.moveaxis(np.eye(3, dtype=bool)[order], -1, 0)
+    tracked = [
+        replace(
+            part,
+            track=(np.argsort(np.argsort(part.xy[:, :, 0, 0], 1), 1) + shift) % 3,
+            track_names=names,
+        )
+        for part, shift, names in zip(
+            parts,
+            (0, 1, 2),
+            (("one", "two", "three"), ("c", "a", "b"), ("b", "c", "a")),
+            strict=True,
+        )
+    ]
+    gone = tracked[0].visible.copy()
+    gone[2:5][left[2:5]] = 0  # on some frames
+    fused = fuse([replace(tracked[0], visible=gone), *tracked[1:]])
+    x = np.argsort(np.argsort(fused.xy[:, :, 0, 0], 1), 1)
+    np.testing.assert_array_equal(fused.track, x)
+    assert fused.track_names == ("one", "two", "three")
+    gone[left] = 0  # on all
+    fused = fuse([replace(tracked[0], visible=gone), *tracked[1:]])
+    assert fused.track_names == ("one", "two", "three", "a")
+    np.testing.assert_array_equal(fused.track, np.where(x == 0, 3, x))
+    assert middle.sum() == right.sum() == 6
+
+
+def test_members_name_their_pictures() -> None:
+    """The table of a member may lack pictures, and be sorted in another way."""
+    images = tuple(f"img{i}.png" for i in range(6))
+    x = 100.0 * np.arange(6)
+    xy = np.broadcast_to(x[:, None, None, None], (6, 1, 3, 2)) + BODY
+    whole = Poses(SKELETON, xy, np.arange(6), videos=(Video("here", images),))
+    part = Poses(SKELETON, xy[1:], np.arange(5), videos=(Video("there", images[1:]),))
+    back = Poses(SKELETON, xy[::-1], np.arange(6), videos=(Video("here", images[::-1]),))
+    for given_ in ([whole, part], [part, whole], [whole, back], [back, part, whole]):
+        fused = fuse(given_)
+        assert len(fused) == 6
+        for row in range(6):
+            name = fused.image_name(row)
+            assert name is not None
+            assert fused.xy[row, 0, 0, 0] == x[int(name[3])]
+
+
+def test_members_of_several_videos_name_them() -> None:
+    xy = np.stack([BODY + 100, BODY + 900])[:, None]
+    a, b, c = Video("/x/a.mp4"), Video("/x/b.mp4"), Video("/x/c.mp4")
+    first = Poses(SKELETON, xy, [3, 3], video=[0, 1], videos=(a, b))
+    other = Poses(
+        SKELETON, xy, [3, 3], video=[2, 1], videos=(c, Video("/y/b.mp4"), Video("/y/a.mp4"))
+    )
+    fused = fuse([first, other])
+    assert fused.videos == (a, b, c)
+    np.testing.assert_allclose(fused.xy, xy)
 
 
 def test_two_animals_that_take_turns_stay_two() -> None:

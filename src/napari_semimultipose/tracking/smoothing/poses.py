@@ -239,15 +239,23 @@ def side_by_side(poses: Sequence[Poses]) -> Poses:
             )
         if len(set(part.video[part.present.any(1)].tolist())) > 1:
             raise LabelsError(f"the table of camera {number + 1} is of several videos: give one")
+        images = len(_images_of(part))
+        if images != len(_images_of(poses[0])):
+            raise LabelsError(
+                f"the table of camera {number + 1} is of {images} pictures, that of the first of "
+                f"{len(_images_of(poses[0]))}: pictures of cameras are paired in their order, so give predictions of "
+                "the same moments"
+            )
         flat = part.instances()
         if single:
             flat["track"] = np.zeros_like(flat["track"])
-        elif (flat["track"] < 0).any():
+        elif len(flat["track"]) and (flat["track"] < 0).all():
             raise LabelsError(
                 f"camera {number + 1} sees several animals without tracks: track them first, and give "
                 "each animal the same name in every camera"
             )
         else:
+            flat = {name: value[flat["track"] >= 0] for name, value in flat.items()}
             known = [
                 part.track_names[t] if t < len(part.track_names) else str(t)
                 for t in range(int(flat["track"].max(initial=-1)) + 1)
@@ -285,6 +293,12 @@ def side_by_side(poses: Sequence[Poses]) -> Poses:
         track_names=tuple(everybody),
         empty_frames=[(0, f) for f in every],
     )
+
+
+def _images_of(poses: Poses) -> tuple[str, ...]:
+    used: list[int] = sorted(set(poses.video.tolist())) or [0]
+    images: tuple[str, ...] = poses.videos[used[0]].images
+    return images
 
 
 def _one_camera(whole: Poses, own: Poses, view: int) -> Poses:
