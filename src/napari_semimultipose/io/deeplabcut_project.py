@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import yaml
@@ -19,7 +19,7 @@ from napari_semimultipose.io.deeplabcut import (
     table_from_poses,
 )
 from napari_semimultipose.io.deeplabcut_config import config_in, load_config
-from napari_semimultipose.io.places import name_parts
+from napari_semimultipose.io.places import name_parts, recording_names
 from napari_semimultipose.io.tables import read_table, write_table
 from napari_semimultipose.poses import Poses, Video
 
@@ -130,12 +130,12 @@ def _as_labeled_data(poses: Poses) -> tuple[Poses, list[str]]:
     video, frame = np.zeros(len(poses), np.int64), np.zeros(len(poses), np.int64)
     owner: dict[str, tuple[int, int]] = {}
     changed = set()
+    stems = recording_names(["" if v.images else v.path for v in poses.videos])
     for row, key in enumerate(zip(poses.video.tolist(), poses.frame.tolist(), strict=True)):
         clip = poses.videos[key[0]]
         old = poses.image_name(row)
         if old is None:
-            stem = PurePath(clip.path.replace("\\", "/")).stem or f"video{key[0]}"
-            new = f"labeled-data/{stem}/img{key[1]:0{digits}d}.png"
+            new = f"labeled-data/{stems[key[0]]}/img{key[1]:0{digits}d}.png"
         else:
             *above, file = [p for p in name_parts(old) if p != ".."]
             above = above[1:] if above[:1] == ["labeled-data"] else above

@@ -37,8 +37,8 @@ class Format:
         What it cannot keep; `write_poses` says so whenever it happens.
     reader, writer : str
         The functions that do it, as ``module:function``, modules of this package.
-    folder : tuple of str
-        For formats that are folders: suffixes of the files that they consist of.
+    folder : bool
+        Whether it is a folder.
     needs_target : bool
         Whether its writer looks at the file that is to be replaced.
     """
@@ -52,7 +52,7 @@ class Format:
     loses: str
     reader: str
     writer: str
-    folder: tuple[str, ...] = ()
+    folder: bool = False
     needs_target: bool = False
 
 
@@ -138,7 +138,7 @@ FORMATS: dict[str, Format] = {
             "visibility, images without animals, all scores, image names of another form",
             "deeplabcut_project:read",
             "deeplabcut_project:write",
-            folder=(".csv", ".h5", ".yaml"),
+            folder=True,
         ),
         Format(
             "lightning-pose",
@@ -173,7 +173,7 @@ FORMATS: dict[str, Format] = {
             "tracks of human labels, names of tracks, recordings, visibility of predictions",
             "yolo:read",
             "yolo:write",
-            folder=(".txt", ".yaml"),
+            folder=True,
         ),
         Format(
             "journal",
@@ -285,9 +285,7 @@ def write_poses(
     if not known.writes:
         raise LabelsError(f"{known.title} can be read, but not written: {_choices('writes')}")
     writer: Callable[..., list[str]] = _load(known.writer)
-    if known.folder:
-        _check_replaceable(place, known)
-    elif known.suffixes and not place.name.lower().endswith(known.suffixes):
+    if not known.folder and known.suffixes and not place.name.lower().endswith(known.suffixes):
         raise LabelsError(
             f"{known.title} files end with {' or '.join(known.suffixes)}, not {place.name!r}"
         )
@@ -297,6 +295,8 @@ def write_poses(
             check_space(place, _largest_size(poses, place))
         with (replace_folder if known.folder else replace_file)(place) as fresh:
             said = writer(poses, fresh, **options)
+            if known.folder:
+                _check_replaceable(place, fresh)
         if poses.spread is not None and known.name not in _HOLD_SPREAD:
             said = [*said, f"{known.title} holds no uncertainty of positions"]
         return said
@@ -362,15 +362,14 @@ def _format_to_write(path: Path) -> Format:
     raise LabelsError(f"no labels format is known by the name {path.name}: {_choices('writes')}")
 
 
-def _check_replaceable(folder: Path, known: Format) -> None:
-    """Refuse to replace a folder that holds more than labels, for instance pictures."""
+def _check_replaceable(folder: Path, fresh: Path) -> None:
+    """Refuse to replace a folder that holds more than what is written now, for instance pictures."""
     if not folder.is_dir():
         return
-    others = (p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() not in known.folder)
-    if other := next(others, None):
+    files = (p.relative_to(folder) for p in sorted(folder.rglob("*")) if p.is_file())
+    if other := next((file for file in files if not (fresh / file).is_file()), None):
         raise LabelsError(
-            f"{folder} holds {other.relative_to(folder)}, which would be lost if the folder were "
-            "replaced: choose a new folder"
+            f"{folder} holds {other}, which would be lost if the folder were replaced: choose a new folder"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -28,6 +28,23 @@ def split_embedded(path: str) -> tuple[str, str] | None:
 def name_parts(name: str) -> tuple[str, ...]:
     """Parts of a path as written on any system, without ``.`` and drive colons."""
     return tuple(p for p in PurePosixPath(name.replace("\\", "/")).parts if p not in ("/", "."))
+
+
+def recording_names(paths: Sequence[str]) -> list[str]:
+    """Return different names for recordings, from the ends of their paths: ``top``, or ``run1_top`` and ``run2_top``."""
+    parts = [name_parts(path) for path in paths]
+    stems = [PurePosixPath(p[-1]).stem if p else f"video{i}" for i, p in enumerate(parts)]
+    names = stems
+    for depth in range(2, max((len(p) for p in parts), default=0) + 1):
+        if len(set(names)) == len(names):
+            break
+        shared = {name for name, count in Counter(names).items() if count > 1}
+        names = [
+            "_".join((*p[-depth:-1], stem)) if name in shared else name
+            for p, stem, name in zip(parts, stems, names, strict=True)
+        ]
+    seen = Counter(names)
+    return [f"{name}_{i}" if seen[name] > 1 else name for i, name in enumerate(names)]
 
 
 def match_names(wanted: Sequence[str], have: Sequence[str]) -> list[int | None]:

@@ -16,7 +16,7 @@ from PIL import Image
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io import lost
 from napari_semimultipose.io.coco import FLAGS, visibility_from_flags
-from napari_semimultipose.io.places import name_parts
+from napari_semimultipose.io.places import name_parts, recording_names
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -58,6 +58,13 @@ def read(path: Path, frames_root: Path | None = None) -> Poses:
     skeleton, dims = _skeleton(config)
     sizes: dict[str, Any] = config.get("picture_sizes") or {}
     names = list(dict.fromkeys([*_pictures(config, root), *sizes]))
+    splits = {split: config[split] for split in _SPLITS if config.get(split)}
+    if splits and not names:
+        raise LabelsError(
+            f"no picture was found in {root} where {path} says they are "
+            f"({', '.join(f'{split}: {place}' for split, place in splits.items())}): correct these paths, or name the "
+            "folder of the pictures"
+        )
     flat: dict[str, list[Any]] = {
         key: [] for key in ("frame", "xy", "third", "score", "track", "source")
     }
@@ -133,6 +140,8 @@ def _pictures(config: dict[str, Any], root: Path) -> Iterable[str]:
         places = config.get(split) or []
         for place in [places] if isinstance(places, str) else places:
             here = root / str(place)
+            if not here.exists() and str(place).startswith("../"):  # as Roboflow writes it
+                here = root / str(place).removeprefix("../")
             if here.is_file():  # a list of pictures
                 lines = (line.strip() for line in here.read_text(encoding="utf-8").splitlines())
                 yield from (line.removeprefix("./") for line in lines if line)
@@ -220,6 +229,13 @@ def write(poses: Poses, path: Path) -> list[str]:
     names, changed = _names(poses)
     sizes = {name: _known_size(poses, row) for row, name in enumerate(names)}
     lines: dict[str, list[str]] = {name: [] for name in names}
+    owner: dict[Path, str] = {}
+    for name in names:
+        if owner.setdefault(_labels_file(path, name), name) != name:
+            raise LabelsError(
+                f"the pictures {owner[_labels_file(path, name)]} and {name} would have one labels file in a YOLO "
+                "folder: give them different names, or write another format"
+            )
     flat = poses.instances()
     for i, row in enumerate(flat["row"].tolist()):
         lines[names[row]].append(_line(flat, i, sizes[names[row]]))
@@ -251,10 +267,10 @@ def _names(poses: Poses) -> tuple[list[str], int]:
     names: list[str] = []
     owner: dict[str, tuple[int, int]] = {}
     changed = set()
+    stems = recording_names(["" if v.images else v.path for v in poses.videos])
     for row, key in enumerate(zip(poses.video.tolist(), poses.frame.tolist(), strict=True)):
         old = poses.image_name(row)
-        stem = PurePosixPath(poses.videos[key[0]].path.replace("\\", "/")).stem
-        parts = [p for p in name_parts(old or f"{stem or key[0]}/{key[1]:08d}.png") if p != ".."]
+        parts = [p for p in name_parts(old or f"{stems[key[0]]}/{key[1]:08d}.png") if p != ".."]
         new = "/".join(parts if "images" in parts[:-1] else ["images", *parts])
         if owner.setdefault(new, key) != key:
             raise LabelsError(

@@ -233,6 +233,20 @@ def test_images_are_named_as_deeplabcut_wants_them(tmp_path):
     }
 
 
+def test_a_project_with_other_labels_is_not_replaced(tmp_path):
+    """Neither with those of another session, nor with somebody else's."""
+    some = labels(np.ones((1, 1, 2, 2)), videos=(IMAGES,))
+    other = replace(some, videos=(Video("other", ("labeled-data/other/1.png",)),))
+    write_poses(some, tmp_path / "p", format="deeplabcut-project")
+    with pytest.raises(LabelsError, match=r"clip.CollectedData_napari\.csv, which would be lost"):
+        write_poses(other, tmp_path / "p", format="deeplabcut-project")
+    (tmp_path / "p/labeled-data/clip/CollectedData_anna.csv").write_text("hers")
+    with pytest.raises(LabelsError, match=r"CollectedData_anna\.csv, which would be lost"):
+        write_poses(some, tmp_path / "p", format="deeplabcut-project")
+    assert (tmp_path / "p/labeled-data/clip/CollectedData_anna.csv").read_text() == "hers"
+    assert len(read_poses(tmp_path / "p")) == 1
+
+
 def test_a_project_with_pictures_is_not_replaced(tmp_path):
     some = labels(np.ones((1, 1, 2, 2)), videos=(IMAGES,))
     write_poses(some, tmp_path / "p", format="deeplabcut-project")

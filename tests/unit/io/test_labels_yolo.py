@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import yaml
@@ -35,7 +37,8 @@ def test_labels_round_trip(tmp_path, data):
     original = data.draw(
         poses(videos=(Video("", NAMES, (240, 320)),), tracks=False, scores=False, sources=(0,))
     )
-    (tmp_path / "set").mkdir(exist_ok=True)
+    shutil.rmtree(tmp_path / "set", ignore_errors=True)
+    (tmp_path / "set").mkdir()
     (lost,) = write_poses(original, tmp_path / "set", format="yolo-pose")
     assert "pictures themselves" in lost
     assert_same(original, read_poses(tmp_path / "set"))
@@ -47,6 +50,7 @@ def test_predictions_round_trip(tmp_path, data):
     original = data.draw(
         poses(videos=(Video("", NAMES, (240, 320)),), occluded=False, sources=(1,))
     )
+    shutil.rmtree(tmp_path / "set", ignore_errors=True)
     lost = write_poses(original, tmp_path / "set", format="yolo-pose")
     tracked = bool((original.track >= 0).any())
     zero = bool((original.score[original.visible > 0] == 0).any())
@@ -172,3 +176,39 @@ def test_the_real_dataset(shared_data):
     assert labels.skeleton.edges == ((0, 1), (1, 2), (2, 3), (2, 4))
     assert labels.skeleton.symmetry == ((0, 1), (2, 3))
     assert labels.image_name(2) == "val/images/image_003.jpg"
+
+
+def test_pictures_that_share_a_labels_file_are_refused(tmp_path):
+    video = Video("", ("a.png", "a.jpg"), (20, 40))
+    original = Poses(SKELETON, np.ones((2, 1, 3, 2)), [0, 1], videos=(video,))
+    with pytest.raises(
+        LabelsError, match=r"images/a\.png and images/a\.jpg would have one labels file"
+    ):
+        write_poses(original, tmp_path / "set", format="yolo-pose")
+    assert not (tmp_path / "set").exists()
+
+
+def test_recordings_of_one_name_stay_apart(tmp_path):
+    videos = tuple(Video(f"/data/{run}/top.mp4", (), (20, 40)) for run in ("run1", "run2"))
+    original = Poses(SKELETON, np.ones((2, 1, 3, 2)), [1, 5], video=[0, 1], videos=videos)
+    write_poses(original, tmp_path / "set", format="yolo-pose")
+    assert read_poses(tmp_path / "set").videos[0].images == (
+        "images/run1_top/00000001.png",
+        "images/run2_top/00000005.png",
+    )
+
+
+@pytest.mark.parametrize(("place", "found"), [("../train/images", 1), ("elsewhere", 0)])
+def test_paths_as_roboflow_writes_them(tmp_path, place, found):
+    (tmp_path / "train/images").mkdir(parents=True)
+    (tmp_path / "train/labels").mkdir()
+    Image.new("L", (40, 20)).save(tmp_path / "train/images/a.png")
+    (tmp_path / "train/labels/a.txt").write_text("0 0.5 0.5 1 1 0.25 0.5 2\n")
+    (tmp_path / "data.yaml").write_text(f"train: {place}\nkpt_shape: [1, 3]\nnames: [bee]\n")
+    if not found:
+        with pytest.raises(LabelsError, match=r"no picture was found in .*train: elsewhere"):
+            read_poses(tmp_path)
+        return
+    back = read_poses(tmp_path)
+    assert back.videos[0].images == ("train/images/a.png",)
+    assert back.n_instances == 1

@@ -7,6 +7,7 @@ from napari_semimultipose.io.places import (
     embedded_place,
     match_names,
     name_parts,
+    recording_names,
     split_embedded,
 )
 
@@ -44,6 +45,19 @@ def test_the_order_of_names_never_matters(have, random):
     wanted = list(have)
     random.shuffle(wanted)
     assert [have[i] for i in match_names(wanted, have)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["/a/top.mp4", "/a/side.mp4"], ["top", "side"]),
+        (["/x/run1/top.mp4", "/x/run2/top.mp4", "c.mp4"], ["run1_top", "run2_top", "c"]),
+        (["a/1/top.mp4", "b/1/top.avi", ""], ["a_1_top", "b_1_top", "video2"]),
+        (["top.mp4", "top.mp4"], ["top_0", "top_1"]),
+    ],
+)
+def test_recordings_have_different_names(paths, found):
+    assert recording_names(paths) == found
 
 
 def test_parts_are_those_of_any_system():
