@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_semimultipose.poses import Poses
@@ -34,7 +35,38 @@ def write_points(path: str, layers: Sequence[LayerData]) -> list[str]:
     ]
     if len({part.skeleton.keypoints for part in parts}) > 1:
         raise LabelsError("the layers have different skeletons: save them in different files")
-    lost = write_poses(parts[0] if len(parts) == 1 else Poses.concatenate(parts), path)
+    lost = write_poses(parts[0] if len(parts) == 1 else Poses.concatenate(_apart(parts)), path)
     if lost:
         warnings.warn(f"{path} cannot hold: {'; '.join(lost)}", stacklevel=2)
     return [path]
+
+
+def _apart(parts: Sequence[Poses]) -> list[Poses]:
+    """Poses whose tracks have one name only where they can be one animal.
+
+    Layers number their tracks for themselves: tracks without names are one in different videos alone, and no
+    animal is on a frame twice.
+    """
+    if not any(part.track_names for part in parts) and not any(
+        set(a.videos) & set(b.videos) for i, a in enumerate(parts) for b in parts[:i]
+    ):
+        return list(parts)
+    taken: dict[str, set[object]] = {}
+    out = []
+    for part in parts:
+        flat = part.instances()
+        named = []
+        for t in range(max(len(part.track_names), int(flat["track"].max(initial=-1)) + 1)):
+            known = t < len(part.track_names)
+            here = flat["track"] == t
+            videos = [part.videos[v] for v in flat["video"][here].tolist()]
+            places: set[object] = set(zip(videos, flat["frame"][here].tolist(), strict=True))
+            name = wanted = part.track_names[t] if known else str(t)
+            n = 1
+            while taken.get(name, set()) & (places if known else places | set(videos)):
+                n += 1
+                name = f"{wanted} ({n})"
+            taken.setdefault(name, set()).update(places, videos if not known else ())
+            named.append(name)
+        out.append(replace(part, track_names=tuple(named)))
+    return out

@@ -6,6 +6,7 @@ the centre of the top left pixel is (0, 0).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -381,7 +382,7 @@ class Poses:
     def concatenate(parts: Sequence[Poses]) -> Poses:
         """Join poses of one skeleton; equal videos are merged, rows are sorted by video and frame.
 
-        Track indices are kept as they are: the parts must use one numbering.
+        Tracks are those of one name; where no more than one part names them, their indices are kept as they are.
         """
         if not parts:
             raise ValueError("nothing to concatenate")
@@ -400,14 +401,34 @@ class Poses:
                 flat["spread"] = np.full_like(flat["xy"], np.nan)
             flats.append(flat)
             seen |= set(zip(place[part.video].tolist(), part.frame.tolist(), strict=True))
+        track_names = max((p.track_names for p in parts), key=len)
+        if len({p.track_names for p in parts if p.track_names}) > 1:
+            numbers: dict[tuple[str, int], int] = {}
+            for part, flat in zip(parts, flats, strict=True):
+                flat["track"] = _numbered(part.track_names, flat["track"], numbers)
+            track_names = tuple(name for name, _ in numbers)
         names = [key for key in flats[0] if key not in ("row", "slot")]
         return Poses.from_instances(
             skeleton,
             **{key: np.concatenate([flat[key] for flat in flats]) for key in names},
             videos=videos,
-            track_names=max((p.track_names for p in parts), key=len),
+            track_names=track_names,
             empty_frames=seen,
         )
+
+
+def _numbered(
+    names: Sequence[str], track: NDArray, numbers: dict[tuple[str, int], int]
+) -> NDArray[np.int64]:
+    """Tracks in the numbering of `numbers`, which grows: by name, and which of those of one name."""
+    most = max(len(names), int(track.max(initial=-1)) + 1)
+    seen: Counter[str] = Counter()
+    place = np.full(most + 1, -1, np.int64)  # the last one is that of no track
+    for t in range(most):
+        name = names[t] if t < len(names) else str(t)
+        place[t] = numbers.setdefault((name, seen[name]), len(numbers))
+        seen[name] += 1
+    return np.asarray(place[np.maximum(track, -1)])
 
 
 def _filled(

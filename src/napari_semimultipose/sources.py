@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.io.places import match_names, name_parts
+from napari_semimultipose.io.places import full_name, match_names, name_parts
 from napari_semimultipose.poses import Poses
 
 Place = tuple[int, int]
@@ -90,16 +91,22 @@ def find_places(entries: Iterable[str], poses: Poses) -> tuple[dict[str, list[Pl
         When an entry fits several images or videos.
     """
     entries = list(entries)
-    images = [
-        (name, (v, f))
-        for v, video in enumerate(poses.videos)
-        for f, name in enumerate(video.images)
-    ]
-    matches = match_names(entries, [name for name, _ in images])
+    images: list[tuple[str, Place]] = []
+    written: dict[str, list[Place]] = defaultdict(list)
+    for v, video in enumerate(poses.videos):
+        for f, name in enumerate(video.images):
+            images.append((full_name(video.path, name), (v, f)))
+            written[name].append((v, f))
+    rest = [entry for entry in entries if len(written.get(entry, ())) != 1]
+    matches = dict(zip(rest, match_names(rest, [name for name, _ in images]), strict=True))
     found: dict[str, list[Place]] = {}
     lost: list[str] = []
-    for entry, match in zip(entries, matches, strict=True):
-        places = _numbered(entry, poses) if match is None else [images[match][1]]
+    for entry in entries:
+        match = matches.get(entry)
+        if entry not in matches:
+            places = written[entry]
+        else:
+            places = _numbered(entry, poses) if match is None else [images[match][1]]
         if places:
             found[entry] = places
         else:

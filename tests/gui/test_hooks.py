@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import napari_semimultipose
 from napari_semimultipose._reader import VIDEO_PATTERNS, get_frames_reader, get_labels_reader
 from napari_semimultipose.io.labels import FORMATS, read_poses, write_poses
 from napari_semimultipose.io.sample import make_recording
-from napari_semimultipose.layers.points import poses_from_layer
+from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.poses import Poses, Skeleton, Video
 
 from .conftest import process_events
@@ -199,6 +200,23 @@ def test_labels_of_two_videos_are_two_layers_that_save_as_one_file(tmp_path, vie
     again = read_poses(tmp_path / "again.slp")
     assert len(again.videos) == 2
     np.testing.assert_allclose(np.sort(again.xy[..., 0].ravel()), np.sort(poses.xy[..., 0].ravel()))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_animals_of_several_layers_stay_different_animals(tmp_path, viewer, plugin, named):
+    """Each layer numbers its tracks for itself."""
+    poses = small_poses()
+    first = replace(poses, track_names=("mouse", "rat") if named else ())
+    second = replace(poses, track_names=("beetle", "mouse") if named else ())
+    for one, name in ((first, "first"), (second, "second")):
+        data, attributes, _ = points_layer_data(one, name=name)
+        viewer.add_points(data, **attributes)
+    viewer.layers.selection = {x for x in viewer.layers if type(x) is Points}
+    viewer.layers.save(str(tmp_path / "both.slp"), selected=True, plugin=NAME)
+    both = read_poses(tmp_path / "both.slp")
+    wanted = {"mouse", "rat", "beetle", "mouse (2)"} if named else {"0", "1", "0 (2)", "1 (2)"}
+    for row in both.track.tolist():
+        assert {both.track_names[t] for t in row} == wanted
 
 
 def test_of_many_points_the_viewer_gets_those_near_the_current_frame(tmp_path, viewer, plugin):

@@ -97,6 +97,26 @@ def test_joining_keeps_all_and_merges_equal_videos(one: Poses, two: Poses) -> No
     assert frames_of(joined) == frames_of(one) | frames_of(two)
 
 
+def test_joined_tracks_are_those_of_one_name() -> None:
+    def part(frame: int, track: list[int], names: tuple[str, ...]) -> Poses:
+        xy = np.random.default_rng(frame).random((1, len(track), 2, 2))
+        return Poses(SKELETON, xy, [frame], track=[track], track_names=names)
+
+    joined = Poses.concatenate([part(0, [0, 1], ("a", "b")), part(1, [1, 0, -1], ("b", "c"))])
+    said = [[joined.track_names[t] for t in row if t >= 0] for row in joined.track.tolist()]
+    assert said == [["a", "b"], ["c", "b"]]
+    assert (joined.track[1] == -1).sum() == 1
+    twice = Poses.concatenate([part(0, [0, 1], ("x", "x")), part(1, [0, 1], ("x", "y"))])
+    assert [[twice.track_names[t] for t in row] for row in twice.track.tolist()] == [
+        ["x", "x"],
+        ["x", "y"],
+    ]
+    assert twice.track[0, 0] == twice.track[1, 0] != twice.track[0, 1]
+    plain = Poses.concatenate([part(0, [1, 0], ("a", "b")), part(1, [1, 0], ())])
+    assert plain.track_names == ("a", "b")
+    assert plain.track.tolist() == [[1, 0], [1, 0]]
+
+
 @given(tables())
 def test_selected_rows_are_unchanged(poses: Poses) -> None:
     back = poses.select(np.arange(len(poses))[::-1]).select(np.arange(len(poses))[::-1])

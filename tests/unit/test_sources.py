@@ -133,3 +133,18 @@ def test_equal_file_names_in_several_folders_are_told_apart_by_folder() -> None:
 
 def test_without_images_no_file_is_known(clips: Poses) -> None:
     assert Path("a.mp4") not in KnownImages(clips)
+
+
+def test_folders_tell_images_of_one_name_apart() -> None:
+    names = ("img1.png", "img2.png")
+    poses = poses_of([Video("/data/A", names), Video("/data/B", names)], [(0, 0), (1, 0)])
+    found, lost = find_places(["/data/B/img2.png", "A/img1.png"], poses)
+    assert found == {"/data/B/img2.png": [(1, 1)], "A/img1.png": [(0, 0)]}
+    assert not lost
+    with pytest.raises(LabelsError, match=r"img2\.png could be any of: /data/A/img2\.png, /data/B"):
+        find_places(["img2.png"], poses)
+    below = poses_of([Video("/data", ("a.png", "sub/a.png"))], [(0, 0)])
+    assert find_places(["a.png", "sub/a.png"], below)[0] == {
+        "a.png": [(0, 0)],
+        "sub/a.png": [(0, 1)],
+    }

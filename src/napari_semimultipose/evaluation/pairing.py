@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.io.places import match_names, name_parts
+from napari_semimultipose.io.places import full_name, match_names, name_parts
 from napari_semimultipose.poses import IntArray, Poses
 
 
@@ -82,7 +82,7 @@ def _image_names(poses: Poses) -> list[str | None]:
     names = [poses.image_name(row) for row in range(len(poses))]
     # The folder in front tells images of several folders apart; an absolute name has its own.
     return [
-        name if name is None or name.startswith("/") else f"{poses.videos[video].path}/{name}"
+        None if name is None else full_name(poses.videos[video].path, name)
         for name, video in zip(names, poses.video.tolist(), strict=True)
     ]
 

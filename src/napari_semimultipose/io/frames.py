@@ -6,6 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -66,7 +67,8 @@ class Frames(ABC):
         stored: tuple[int, ...] | None = None,
     ) -> None:
         self.shape = shape
-        self.path = path
+        # Not as typed: poses that name the recording are read from other working folders.
+        self.path = path if path is None or "://" in path else str(Path(path).absolute())
         self.names = names
         self.fps = fps
         self.stored = stored

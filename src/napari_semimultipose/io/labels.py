@@ -233,7 +233,9 @@ def read_poses(
     known = FORMATS[detect_format(place)] if format is None else _format(format)
     if not known.reads:
         raise LabelsError(f"{known.title} can be written, but not read")
-    root = None if frames_root is None else Path(frames_root)
+    # Absolute, for readers name the folder of the frames after them.
+    place = place.absolute()
+    root = None if frames_root is None else Path(frames_root).absolute()
     options: dict[str, Any] = {}
     if category is not None:
         if known.name != "coco":

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.places import (
     embedded_place,
+    full_name,
     match_names,
     name_parts,
     split_embedded,
@@ -95,12 +96,36 @@ def resolve_videos(
         else _find_video(video, labels, folders, alone=len(poses.videos) == 1)
         for i, video in enumerate(poses.videos)
     }
+    _one_each(poses.videos, sources)
     if required:
         used = set(poses.video.tolist())
         missing = [i for i, source in sources.items() if source is None and i in used]
         if missing:
             raise LabelsError(_not_found([poses.videos[i] for i in missing], folders))
     return sources
+
+
+def _one_each(videos: Sequence[Video], sources: dict[int, FrameSource | None]) -> None:
+    """Take away files that were found for several videos, in place, from all but the one most like them.
+
+    Sessions have files of the same names: those of one that is not there must not be taken from another.
+    """
+    owners: dict[str, list[int]] = {}
+    for i, source in sources.items():
+        if source is not None:
+            one = source if isinstance(source, str) else "\n".join(source)
+            owners.setdefault(one, []).append(i)
+    for one, found in owners.items():
+        stored = [full_name(videos[i].path, (*videos[i].images, "")[0]) for i in found]
+        if len({name_parts(name) for name in stored}) < 2:
+            continue
+        try:
+            (best,) = match_names([one.split("\n")[0]], stored)
+        except LabelsError:
+            best = None
+        for place, i in enumerate(found):
+            if place != best:
+                sources[i] = None
 
 
 def find_below(videos: Sequence[Video], folder: str | os.PathLike[str]) -> dict[int, Video]:
@@ -171,13 +196,14 @@ def _candidates(stored: str, folders: Sequence[Path]) -> Iterator[Path]:
         yield path
     else:
         yield from (folder / path for folder in folders)
-        yield path.absolute()
     parts = name_parts(stored)
     for start in range(len(parts)):
         for folder in folders:
             yield folder.joinpath(*parts[start:])
     if parts:
         yield from (folder / sub / parts[-1] for folder in folders for sub in _SUBFOLDERS)
+    if not path.is_absolute():
+        yield path.absolute()
 
 
 def _first_existing(candidates: Iterable[Path]) -> Path | None:
@@ -241,12 +267,14 @@ def _find_images(poses: Poses, index: int, folders: Sequence[Path]) -> list[str]
             return [str(p) for p in paths]
     for folder in folders:
         files = _files_below(folder, {name_parts(name)[-1] for name in names})
+        names = tuple(full_name(video.path, name) for name in video.images)
         found = match_names([names[i] for i in needed], files)
         if all(place is not None for place in found):
             rest = match_names(names, files)
             if not len(needed) and all(place is None for place in rest):
                 continue
-            return [files[p] if p is not None else n for p, n in zip(rest, names, strict=True)]
+            stored = video.images
+            return [files[p] if p is not None else n for p, n in zip(rest, stored, strict=True)]
     return None
 
 

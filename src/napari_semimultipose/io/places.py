@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 
 from napari_semimultipose.errors import LabelsError
 
@@ -28,6 +28,12 @@ def split_embedded(path: str) -> tuple[str, str] | None:
 def name_parts(name: str) -> tuple[str, ...]:
     """Parts of a path as written on any system, without ``.`` and drive colons."""
     return tuple(p for p in PurePosixPath(name.replace("\\", "/")).parts if p not in ("/", "."))
+
+
+def full_name(folder: str, name: str) -> str:
+    """Name of an image with the folder that it starts from; an absolute name as it is."""
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
+    return name if absolute or not folder else f"{folder}/{name}"
 
 
 def recording_names(paths: Sequence[str]) -> list[str]:

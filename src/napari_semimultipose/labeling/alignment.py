@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.frames import Frames
-from napari_semimultipose.io.places import match_names, name_parts
+from napari_semimultipose.io.places import full_name, match_names, name_parts
 from napari_semimultipose.poses import Poses, Source, Video
 
 
@@ -134,11 +134,42 @@ def _videos_of(poses: Poses, frames: Frames) -> list[int]:
     if len(poses.videos) == 1:
         return [0]
     if frames.names:
-        return [i for i, video in enumerate(poses.videos) if video.images]
+        return _lists_of(poses, frames)
     name = name_parts(frames.path or "")[-1:]
     same = [i for i, v in enumerate(poses.videos) if name and name_parts(v.path)[-1:] == name]
     exact = [i for i in same if poses.videos[i].path == frames.path]
-    return exact or same
+    if exact or len(same) < 2:
+        return exact or same
+    stored = [poses.videos[i].path for i in same]
+    try:
+        (best,) = match_names([frames.path or ""], stored)
+    except LabelsError:
+        raise LabelsError(
+            f"the poses are of {len(same)} recordings called {name[0]} ({', '.join(stored[:4])}), and none is "
+            f"more like {frames.path} than the others: save those of each in a file of its own"
+        ) from None
+    return [] if best is None else [same[best]]
+
+
+def _lists_of(poses: Poses, frames: Frames) -> list[int]:
+    """Videos of poses that are lists of images, perhaps of a recording of images.
+
+    Lists that share the names of files alone with it are of other folders, where there are some that share a folder.
+    """
+    lists = [i for i, video in enumerate(poses.videos) if video.images]
+    if len(lists) < 2:
+        return lists
+    own = {full[-2:] for name in frames.names or () if (full := _full(frames.path, name))}
+    near = [
+        i
+        for i in lists
+        if own & {_full(poses.videos[i].path, n)[-2:] for n in poses.videos[i].images}
+    ]
+    return near or lists
+
+
+def _full(folder: str | None, name: str) -> tuple[str, ...]:
+    return name_parts(full_name(folder or "", name))
 
 
 def _places(video: Video, frames: Frames) -> np.ndarray:

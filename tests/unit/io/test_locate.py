@@ -1,12 +1,15 @@
 import os
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.io.labels import read_poses
+from napari_semimultipose.io.frames import video_of
+from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.io.locate import find_below, resolve_videos
+from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.poses import Poses, Skeleton, Video
 
 SKELETON = Skeleton(("nose",))
@@ -189,3 +192,47 @@ def test_images_without_any_label_are_looked_for_where_some_of_them_are(labels, 
     touch(labels.parent / "images" / "2.png")
     found = resolve_videos(empty, labels)[0]
     assert found[1] == str(labels.parent / "images" / "2.png")
+
+
+def test_one_file_is_not_taken_for_two_recordings(labels):
+    """Sessions have files of the same names: one that is gone is not to be read from another."""
+    there = labels.parent / "top.mp4"
+    touch(there)
+    alike = labels_of(Video("/gone/run1/top.mp4"), Video("/gone/run2/top.mp4"))
+    assert resolve_videos(alike, labels) == {0: None, 1: None}
+    with pytest.raises(LabelsError, match=r"top\.mp4"):
+        resolve_videos(alike, labels, required=True)
+    known = labels_of(Video("/gone/run1/top.mp4"), Video(str(there)))
+    assert resolve_videos(known, labels) == {0: None, 1: str(there)}
+    twice = labels_of(Video("top.mp4"), Video("top.mp4", shape=(2, 2)))
+    assert resolve_videos(twice, labels) == {0: str(there), 1: str(there)}
+
+
+def test_lists_of_images_of_one_name_are_found_in_their_folders(labels):
+    lists = labels_of(Video("/gone/A", ("1.png",)), Video("/gone/B", ("1.png",)))
+    touch(labels.parent / "data/B/1.png")
+    place = str(labels.parent / "data/B/1.png")
+    assert resolve_videos(lists, labels) == {0: None, 1: [place]}
+    touch(labels.parent / "data/A/1.png")
+    other = str(labels.parent / "data/A/1.png")
+    assert resolve_videos(lists, labels) == {0: [other], 1: [place]}
+
+
+def test_the_working_folder_comes_last(labels, tmp_path, monkeypatch):
+    """It is not the one in which the path was written."""
+    touch(tmp_path / "elsewhere/clip.mp4", labels.parent / "videos/clip.mp4")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = resolve_videos(labels_of(Video("clip.mp4")), labels)
+    assert found == {0: str(labels.parent / "videos/clip.mp4")}
+
+
+def test_recordings_and_labels_named_relatively_are_stored_with_their_folders(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    imageio.imwrite(tmp_path / "in/a.png", np.zeros((8, 8), np.uint8))
+    assert video_of(open_frames("in/a.png")).path == str(tmp_path / "in")
+    write_poses(labels_of(Video("", ("a.png",), (8, 8))), "in/labels.json")
+    monkeypatch.chdir(tmp_path / "in")
+    assert read_poses("labels.json").videos[0].path == str(tmp_path / "in")

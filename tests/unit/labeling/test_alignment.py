@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.labeling.alignment import (
@@ -72,3 +73,26 @@ def test_keypoints_are_paired_by_name(names: tuple[str, str]) -> None:
     assert same.skeleton == SKELETON
     assert same.xy[0, 0, names.index("a")].tolist() in ([1, 1], [2, 2])
     assert same.xy[0, 0, 0, 0] == other.xy[0, 0, names.index("a"), 0]
+
+
+def test_recordings_of_one_name_are_told_apart_by_their_folders() -> None:
+    videos = (Video("/data/run1/top.mp4"), Video("/data/run2/top.mp4"))
+    labels = poses([1, 2, 2, 6], videos, [0, 0, 1, 1])
+    assert poses_of_recording(labels, recording(path="run2/top.mp4")).frame.tolist() == [2, 6]
+    assert poses_of_recording(labels, recording(path="/moved/run1/top.mp4")).frame.tolist() == [
+        1,
+        2,
+    ]
+    with pytest.raises(LabelsError, match=r"2 recordings called top\.mp4"):
+        poses_of_recording(labels, recording(path="/other/top.mp4"))
+
+
+def test_folders_of_images_of_one_name_are_told_apart() -> None:
+    names = ("1.png", "2.png", "3.png")
+    labels = poses([0, 0, 1], (Video("/data/A", names[:1]), Video("/data/B", names)), [0, 1, 1])
+    found = poses_of_recording(labels, recording(3, "/data/A", names))
+    assert found.frame.tolist() == [0]
+    assert found.xy[0, 0, 0, 0] == 0
+    assert poses_of_recording(labels, recording(3, "/data/B", names)).frame.tolist() == [0, 1]
+    both = poses_of_recording(labels, recording(2, None, ("/x/A/1.png", "/x/B/2.png")))
+    assert both.frame.tolist() == [0, 1]
