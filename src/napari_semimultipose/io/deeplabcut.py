@@ -189,7 +189,8 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
     """Write a DeepLabCut table: ``.csv``, or ``.h5`` by the suffix.
 
     The scorer is that of the file that is replaced, or of its name (``CollectedData_SCORER.csv``): DeepLabCut leaves
-    labels of others out. The images of that file that nobody has labelled stay in its list.
+    labels of others out. The images of that file that nobody has labelled stay in its list, and so does its column
+    ``visible``, which tables of Lightning Pose have.
 
     It has individuals when any frame has several animals or any animal a track, and likelihoods
     when any instance is not a human's; then also, where they are known, the variances of positions in px^2
@@ -212,7 +213,10 @@ def write(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
     LabelsError
         For labels of several videos.
     """
-    return _write_one(poses, path, _style("DeepLabCut", poses, has_individuals(poses)), target)
+    style = _style("DeepLabCut", poses, has_individuals(poses))
+    if target is not None and not style.likelihood and _tells_visibility(target):
+        style = replace(style, visible=True)
+    return _write_one(poses, path, style, target)
 
 
 def write_lightning_pose(poses: Poses, path: Path, target: Path | None = None) -> list[str]:
@@ -268,6 +272,13 @@ def _write_one(
     if not video.images and video.path:
         said.append(f"{style.name} tables do not name their recording: {video.path}")
     return said
+
+
+def _tells_visibility(file: Path) -> bool:
+    try:
+        return any(coord == "visible" for _, _, coord in read_table(file).columns)
+    except LabelsError:
+        return False
 
 
 def _as_before(table: Table, name: str, target: Path | None) -> Table:

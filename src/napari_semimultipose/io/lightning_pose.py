@@ -13,6 +13,12 @@ from napari_semimultipose.errors import ConfigError
 from napari_semimultipose.io.lightning_pose_folder import find_layout
 
 _LOSSES = {"temporal": "temporal", "pca_singleview": "pca", "pca_multiview": "multiview"}
+_LEFT = (
+    "training.max_epochs",
+    "training.max_steps",
+    "data.columns_for_singleview_pca",
+    "callbacks.anneal_weight",
+)
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv")
 
 
@@ -162,6 +168,21 @@ def _translate(tree: Mapping[str, Any], names: Sequence[str]) -> _Translation:
             f"model_type {kind} is not available: heat maps of single frames are used"
         )
     _video_losses(model.get("losses_to_use"), losses, made)
+    clip = _at(tree, "dali.base.train.sequence_length")
+    if isinstance(clip, int):
+        made.settings["video.clip_frames"] = min(max(clip, 2), 64)  # what the setting takes
+    left = [key for key in _LEFT if _at(tree, key) not in (None, [], "")]
+    left += [
+        f"losses.{name}.{key}"
+        for name, of in losses.items()
+        for key in ("log_weight", "components_to_keep", "empirical_epsilon_percentile")
+        if isinstance(of, Mapping) and of.get(key) is not None
+    ]
+    if left:
+        made.notes.append(
+            f"not taken over: {', '.join(left)}. The length is --minutes or --iterations, the strength and the start of "
+            "losses on video are video.strength and video.start"
+        )
     matches = data.get("mirrored_column_matches")
     if matches:
         try:
@@ -169,6 +190,13 @@ def _translate(tree: Mapping[str, Any], names: Sequence[str]) -> _Translation:
         except (IndexError, TypeError, ValueError):
             made.notes.append("mirrored_column_matches does not fit the keypoints and is ignored")
     return made
+
+
+def _at(tree: Any, path: str) -> Any:
+    """Value at a dotted path, None where there is none."""
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def _backbone(name: str, made: _Translation) -> None:

@@ -119,7 +119,10 @@ def _joined(found: _Found) -> Poses:
 
 def _as_video(files: tuple[str, ...], found: _Found, index: int) -> Video:
     shape = found.shapes.get(index)
-    if files and all(PurePosixPath(f).suffix.lower() in _PICTURES for f in files):
+    pictures = all(PurePosixPath(f).suffix.lower() in _PICTURES for f in files)
+    frames = zip(found.flat["video"], found.flat["frame"], strict=True)
+    last = max((frame for video, frame in [*found.looked_at, *frames] if video == index), default=0)
+    if files and pictures and last < len(files):  # otherwise one file holds all: a stack
         return Video(found.folder, files, shape)
     return Video(files[0] if files else "", (), shape)
 

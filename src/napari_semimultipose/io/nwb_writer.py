@@ -80,6 +80,7 @@ def _check_only_poses(target: Path) -> None:
         with h5py.File(target, "r") as file:
             others = [f"{k}/{n}" for k in ("acquisition", "stimulus/presentation", "analysis")
                       for n in file.get(k, ())]  # fmt: skip
+            others += [f"general/{name}" for name in file.get("general", ())]
             others += [k for k in ("units", "intervals", "scratch") if k in file]
             others += [
                 f"processing/{name}"

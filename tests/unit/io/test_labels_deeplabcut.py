@@ -233,6 +233,18 @@ def test_images_are_named_as_deeplabcut_wants_them(tmp_path):
     }
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".h5"])
+def test_a_table_that_tells_visibility_goes_on_to(tmp_path, suffix):
+    """One of Lightning Pose, which is saved under its own name."""
+    visible = [[[Visibility.VISIBLE, Visibility.OCCLUDED]]]
+    hidden = labels(np.ones((1, 1, 2, 2)), visible=visible, videos=(IMAGES,))
+    path = tmp_path / f"a{suffix}"
+    write_poses(hidden, tmp_path / "lp.csv", format="lightning-pose")
+    write_table(read_table(tmp_path / "lp.csv"), path)
+    assert not [said for said in write_poses(read_poses(path), path) if "occluded" in said]
+    assert read_poses(path).visible.tolist() == visible
+
+
 def test_a_project_with_other_labels_is_not_replaced(tmp_path):
     """Neither with those of another session, nor with somebody else's."""
     some = labels(np.ones((1, 1, 2, 2)), videos=(IMAGES,))

@@ -198,3 +198,24 @@ def test_frames_without_animals_are_kept(tmp_path, empty):
     )  # fmt: skip
     write_poses(original, path)
     assert read_poses(path).frame.tolist() == sorted({1, *empty})
+
+
+def test_what_is_said_of_an_experiment_is_not_lost(tmp_path):
+    original = Poses(SKELETON, np.ones((1, 1, 2, 2)), [0], videos=(Video("clip.mp4"),))
+    path = tmp_path / "a.nwb"
+    write_poses(original, path)
+    write_poses(original, path)  # of ours nothing is lost
+    with h5py.File(path, "r+") as file:
+        file.require_group("general").create_dataset("experimenter", data=[b"Anna"])
+    with pytest.raises(LabelsError, match="general/experimenter, which would be lost"):
+        write_poses(original, path)
+    with h5py.File(path) as file:
+        assert list(file["general/experimenter"]) == [b"Anna"]
+
+
+def test_a_stack_is_no_list_of_one_picture(tmp_path):
+    original = Poses(SKELETON, np.ones((2, 1, 2, 2)), [0, 7], videos=(Video("/data/stack.tif"),))
+    write_poses(original, tmp_path / "a.nwb")
+    back = read_poses(tmp_path / "a.nwb")
+    assert (back.videos[0].path, back.videos[0].images) == ("/data/stack.tif", ())
+    assert back.frame.tolist() == [0, 7]

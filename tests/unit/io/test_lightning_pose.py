@@ -87,6 +87,25 @@ def test_files_and_settings_are_found(tmp_path: Path) -> None:
     assert "resnet50_animal_ap10k" in notes
 
 
+@pytest.mark.parametrize(("length", "clip"), [(16, 16), (100, 64), (1, 2)])
+def test_every_setting_is_taken_over_or_named(tmp_path: Path, length: int, clip: int) -> None:
+    content = tree(columns_for_singleview_pca=[0])
+    content["training"]["max_epochs"] = 750
+    content["dali"] = {"base": {"train": {"sequence_length": length}}}
+    content["callbacks"] = {"anneal_weight": {"attr_name": "total_unsupervised_importance"}}
+    found = read_project(project(tmp_path, content))
+    assert Config().with_settings(found.settings).video.clip_frames == clip
+    (note,) = [note for note in found.notes if "not taken over" in note]
+    for name in (
+        "training.max_epochs",
+        "data.columns_for_singleview_pca",
+        "callbacks.anneal_weight",
+        "losses.temporal.log_weight",
+        "losses.pca_multiview.log_weight",
+    ):
+        assert name in note
+
+
 def test_unknown_networks_become_the_usual_one(tmp_path: Path) -> None:
     content = tree()
     content["model"] |= {"backbone": "vits_dino", "model_type": "regression"}
