@@ -202,6 +202,11 @@ def smooth(
         return smoothing.smooth_members(parts, config, mirrored=mirrored, tracking=tracking)
     if mirrored:
         raise ConfigError("mirrored views are in one image: leave out the cameras, or the endings")
+    if tracking is not None:
+        raise ConfigError(
+            "several animals in several cameras need tracks of the same names in all of them, which following them "
+            "in each camera by itself cannot give: name the tracks (in Review), and leave out the number of animals"
+        )
     if any(isinstance(p, Poses) for p in given):
         raise ConfigError("with several cameras, give files: their names tell the cameras apart")
     names = list(cameras)

@@ -183,6 +183,11 @@ def _tell(found: Smoothed) -> None:
             "before smoothing",
             err=True,
         )
+    if found.result.alone:
+        typer.echo(
+            f"{', '.join(found.result.alone)}: hardly ever seen in all views; each view was smoothed by itself",
+            err=True,
+        )
     jumps = found.result.jumps
     for jump in jumps[:_TOLD_JUMPS]:
         typer.echo(f"frame {jump.frame}: {jump.text(poses.track_names)}", err=True)

@@ -110,6 +110,12 @@ def smooth_calibrated(
     return estimate, Points(xyz, cov)
 
 
+def locatable(courses: Courses, views: IntArray) -> BoolArray:
+    """Which of the body parts [K] are seen by two cameras at once on two frames or more."""
+    seen = np.isfinite(courses.xy[:, views, 0]).sum(-1) >= 2
+    return np.asarray(seen.sum(0) >= _LEAST_FRAMES)
+
+
 def initial_points(cameras: Sequence[Camera], y: FloatArray, v: FloatArray) -> FloatArray:
     """Triangulate [L, K, 3], leaving out the view that contradicts the others most where there is one."""
     pixels = y.reshape(*y.shape[:2], -1, 2)
@@ -150,7 +156,7 @@ def _check_seen(points: FloatArray) -> None:
         k = int(counts.argmin())
         raise LabelsError(
             f"body part {k + 1} is seen by two cameras on {counts[k]} frames only: check that the files "
-            "belong to the cameras of the calibration, or leave the body part out"
+            "belong to the cameras of the calibration"
         )
 
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from napari_semimultipose.config import SmoothConfig
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.poses import FloatArray, IntArray, Poses, Skeleton, Source
+from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses, Skeleton, Source
 from napari_semimultipose.tracking.cameras import Camera
-from napari_semimultipose.tracking.smoothing.calibrated import smooth_calibrated
+from napari_semimultipose.tracking.smoothing.calibrated import locatable, smooth_calibrated
 from napari_semimultipose.tracking.smoothing.courses import Courses, courses
 from napari_semimultipose.tracking.smoothing.jumps import Jump, find_jumps
 from napari_semimultipose.tracking.smoothing.scalar import Estimate, resmooth, smooth_courses
-from napari_semimultipose.tracking.smoothing.views import smooth_views
+from napari_semimultipose.tracking.smoothing.views import comparable, smooth_views
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,15 @@ class Smoothing:
         of the usual one).
     points : Points3D or None
         With calibrated cameras.
+    alone : tuple of str
+        Body parts that are hardly ever seen in all views, each view of which was smoothed by itself.
     """
 
     poses: list[Poses]
     jumps: list[Jump]
     smoothness: Mapping[str, float]
     points: Points3D | None = field(default=None)
+    alone: tuple[str, ...] = ()
 
 
 def smooth(
@@ -87,8 +90,14 @@ def smooth(
     config = config or SmoothConfig()
     found = courses(poses, config.min_score)
     jumps: list[Jump] = []
+    alone: tuple[str, ...] = ()
     if mirrored:
-        estimate = _mirrored(found, mirrored_views(poses.skeleton, mirrored), config)
+        views = mirrored_views(poses.skeleton, mirrored)
+        together = _any_of(comparable(found, views))
+        estimate = _with_rest(
+            found, smooth_views(found, views[together], config), views[together], config
+        )
+        alone = tuple(poses.skeleton.keypoints[i] for i in views[~together].reshape(-1).tolist())
     else:
         estimate = smooth_courses(found, config)
         jumps, begins, wrong = find_jumps(found, estimate)
@@ -97,7 +106,7 @@ def smooth(
             estimate = resmooth(clean, config, begins, estimate)
     names = poses.skeleton.keypoints
     smoothness = dict(zip(names, estimate.smoothness.tolist(), strict=True))
-    return Smoothing([_table(poses, found, estimate, config)], jumps, smoothness)
+    return Smoothing([_table(poses, found, estimate, config)], jumps, smoothness, alone=alone)
 
 
 def smooth_cameras(
@@ -132,16 +141,24 @@ def smooth_cameras(
     k = len(names)
     views = np.arange(k * len(poses)).reshape(len(poses), k).T
     points = None
+    usable = _any_of((locatable if cameras else comparable)(found, views))
     if cameras:
-        estimate, room = smooth_calibrated(found, views, cameras, config)
-        variance = np.diagonal(room.covariance, axis1=-2, axis2=-1)
-        points = Points3D(names, found.frame, found.track, room.xyz, np.asarray(variance))
+        estimate, room = smooth_calibrated(found, views[usable], cameras, config)
+        xyz, variance = np.full((2, len(found), k, 3), np.nan)
+        xyz[:, usable] = room.xyz
+        variance[:, usable] = np.diagonal(room.covariance, axis1=-2, axis2=-1)
+        points = Points3D(names, found.frame, found.track, xyz, variance)
     else:
-        estimate = smooth_views(found, views, config)
+        estimate = smooth_views(found, views[usable], config)
+    estimate = _with_rest(found, estimate, views[usable], config)
     smoothness = dict(zip(names, estimate.smoothness[:k].tolist(), strict=True))
     whole = _table(together, found, estimate, config)
     return Smoothing(
-        [_one_camera(whole, p, i) for i, p in enumerate(poses)], [], smoothness, points
+        [_one_camera(whole, p, i) for i, p in enumerate(poses)],
+        [],
+        smoothness,
+        points,
+        tuple(name for name, ok in zip(names, usable.tolist(), strict=True) if not ok),
     )
 
 
@@ -169,9 +186,15 @@ def mirrored_views(skeleton: Skeleton, endings: Sequence[str]) -> IntArray:
     return np.array([[names.index(part + ending) for ending in endings] for part in parts])
 
 
-def _mirrored(found: Courses, views: IntArray, config: SmoothConfig) -> Estimate:
-    """Smooth views together, and keypoints without a view of their own by themselves."""
-    estimate = smooth_views(found, views, config)
+def _any_of(usable: BoolArray) -> BoolArray:
+    """Take all where none is usable: the smoother then says what is missing."""
+    return usable if usable.any() else np.ones_like(usable)
+
+
+def _with_rest(
+    found: Courses, estimate: Estimate, views: IntArray, config: SmoothConfig
+) -> Estimate:
+    """Smooth keypoints that are in none of the views by themselves, and add them to the others."""
     rest = np.setdiff1d(np.arange(found.xy.shape[1]), views.reshape(-1))
     if not len(rest):
         return estimate

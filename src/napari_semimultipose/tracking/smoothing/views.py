@@ -95,6 +95,12 @@ def smooth_views(courses: Courses, views: IntArray, config: SmoothConfig) -> Est
     return spread_estimate(courses, views, (row, part), xy, variance, surprise, parameters)
 
 
+def comparable(courses: Courses, views: IntArray) -> BoolArray:
+    """Which of the body parts [K] are seen in all views often enough to learn how these belong together."""
+    everywhere = np.isfinite(flat_views(courses.xy, views)).all(-1)
+    return np.asarray(everywhere.sum(0) >= _LEAST_FRAMES)
+
+
 def flat_views(values: FloatArray, views: IntArray) -> FloatArray:
     """Coordinates [L, K, 2 V] of body parts from arrays [L, keypoints, 2]."""
     chosen = values[:, views]  # [L, K, V, 2]
@@ -142,8 +148,8 @@ def learn_geometry(y: FloatArray, v: FloatArray, courses: Courses) -> Geometry:
         if everywhere.sum() < _LEAST_FRAMES:
             raise LabelsError(
                 f"body part {k + 1} is seen in all views on {int(everywhere.sum())} frames only, and "
-                f"{_LEAST_FRAMES} are needed to learn how the views belong together: leave it out, or give "
-                "a calibration"
+                f"{_LEAST_FRAMES} are needed to learn how the views belong together: give a calibration, "
+                "or smooth each view by itself"
             )
         worst = np.where(everywhere, v[:, k].max(1), np.inf)
         sure = worst <= np.quantile(worst[everywhere], _SURE)

@@ -310,6 +310,33 @@ def test_mirrored_keypoints_are_smoothed_together() -> None:
     np.testing.assert_allclose(result.xy[:, 0, 6], 50.0, atol=1e-6)
 
 
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_a_body_part_that_one_view_never_shows_does_not_stop_the_others(calibrated: bool) -> None:
+    _, pixels, members = seen_by_cameras(10.0 if calibrated else 1000.0, 200)
+    for view in (1, 2):
+        members[view][:, :, 2] = np.nan
+    found = smooth_cameras([fused(m) for m in members], cameras=cameras() if calibrated else ())
+    assert found.alone == (SKELETON.keypoints[2],)
+    result = np.stack([p.xy[:, 0] for p in found.poses])
+    np.testing.assert_allclose(result[:, :, :2], pixels[:, :, :2], atol=12)
+    np.testing.assert_allclose(result[0, :, 2], pixels[0, :, 2], atol=12)
+    assert np.isnan(result[1:, :, 2]).all()
+    if calibrated:
+        assert found.points is not None
+        assert np.isfinite(found.points.xyz).all((0, 2)).tolist() == [True, True, False]
+
+
+def test_a_mirrored_keypoint_that_is_never_seen_does_not_stop_the_others() -> None:
+    _, pixels, members = seen_by_cameras(1000.0, 200)
+    names = tuple(f"{part}_{view}" for view in ("top", "bot") for part in ("a", "b", "c"))
+    parts = np.concatenate([members[0], members[1]], 2)
+    parts[:, :, 5] = np.nan
+    poses = fuse([replace_skeleton(table(p), Skeleton(names)) for p in parts])
+    found = smooth(poses, mirrored=("_top", "_bot"))
+    assert found.alone == ("c_top", "c_bot")
+    np.testing.assert_allclose(found.poses[0].xy[:, 0, :3], pixels[0], atol=12)
+
+
 def replace_skeleton(poses: Poses, skeleton: Skeleton) -> Poses:
     return replace(poses, skeleton=skeleton)
 
