@@ -121,9 +121,10 @@ class Run:
             self.batch_size = BatchSize(*state["batch_size"])
             self._best = state["best"]
             self.scores = state["scores"]
-            self._excluded = _places(state.get("excluded") or ())
-            usable = state.get("usable")  # these two are missing in states of earlier versions
-            self._usable = None if usable is None else _places(usable)
+            if "excluded" in state:  # missing in states of earlier versions
+                self._excluded = _places(state["excluded"].tolist())
+                usable = state["usable"]
+                self._usable = None if usable is None else _places(usable.tolist())
 
     @classmethod
     def open(cls, folder: Path, config: Config, skeleton: Skeleton, *, resume: bool) -> Run:
@@ -473,8 +474,8 @@ class Run:
             "best": self._best,
             "scores": dict(self.scores),
             "video": self.video.state() if self.video else {},
-            "excluded": sorted(map(list, self._excluded)),
-            "usable": None if self._usable is None else sorted(map(list, self._usable)),
+            "excluded": _table(self._excluded),
+            "usable": None if self._usable is None else _table(self._usable),
         }
         with replace_file(self.folder / RESUME) as path:
             torch.save(state, path)
@@ -501,6 +502,11 @@ class Run:
 
 def _places(pairs: Iterable[Sequence[int]]) -> set[Place]:
     return {(int(video), int(frame)) for video, frame in pairs}
+
+
+def _table(places: Iterable[Place]) -> Tensor:
+    """Places [n, 2] as a tensor, which is smaller and sooner read than lists."""
+    return torch.tensor(sorted(places), dtype=torch.int64).reshape(-1, 2)
 
 
 class _Autocast(nn.Module):
