@@ -117,7 +117,7 @@ def test_training_of_several_animals_takes_clips(job: Job) -> None:
     names = {name for e in events if isinstance(e, Step) for name in e.losses}
     assert "clip_animals" in names
     notes = [e.message for e in events if isinstance(e, Notice)]
-    assert any("at least three keypoints" in note for note in notes)
+    assert any("at least three labelled keypoints" in note for note in notes)
 
 
 def test_a_view_that_is_off_costs_on_its_frame_alone() -> None:
