@@ -51,15 +51,16 @@ def _apart(parts: Sequence[Poses]) -> list[Poses]:
         set(a.videos) & set(b.videos) for i, a in enumerate(parts) for b in parts[:i]
     ):
         return list(parts)
+    number = {video: i for i, video in enumerate(v for part in parts for v in part.videos)}
     taken: dict[str, set[object]] = {}
     out = []
     for part in parts:
-        flat = part.instances()
+        flat, of = part.instances(), [number[video] for video in part.videos]
         named = []
         for t in range(max(len(part.track_names), int(flat["track"].max(initial=-1)) + 1)):
             known = t < len(part.track_names)
             here = flat["track"] == t
-            videos = [part.videos[v] for v in flat["video"][here].tolist()]
+            videos = [of[v] for v in flat["video"][here].tolist()]
             places: set[object] = set(zip(videos, flat["frame"][here].tolist(), strict=True))
             name = wanted = part.track_names[t] if known else str(t)
             n = 1

@@ -67,19 +67,19 @@ class Yardstick:
             If the folder is no model, or has no labels.
         """
         from napari_semimultipose.io.labels import read_poses
-        from napari_semimultipose.models.checkpoint import read_info
+        from napari_semimultipose.models.checkpoint import LABELS, SPLIT, read_info
         from napari_semimultipose.models.ensemble import is_ensemble, member_folders
 
         info = read_info(path)
         folder = member_folders(path)[0] if is_ensemble(path) else Path(path)
-        file = folder / "labels.slp"
+        file = folder / LABELS
         if not file.is_file():
             raise ModelError(
                 f"{folder} lacks {file.name}, the labels that it learnt from: copy the folder again, or "
                 "give the labels instead of the model"
             )
         made = cls.of_labels(read_poses(file), info.config)
-        return replace(made, parts=_read_split(folder / "split.json"))
+        return replace(made, parts=_read_split(folder / SPLIT))
 
     @classmethod
     def of_labels(cls, labels: Poses, config: Config | None = None) -> Yardstick:

@@ -37,6 +37,8 @@ class Smoothed:
     @property
     def left_out(self) -> int:
         """How many animals of frames were not smoothed, because they have no track and others do."""
+        if len(self.observed) > 1 and all((p.present.sum(1) <= 1).all() for p in self.observed):
+            return 0  # one animal in several cameras needs no tracks
         tracked = (p for p in self.observed if (p.track >= 0).any())
         return sum(int((p.present & (p.track < 0)).sum()) for p in tracked)
 

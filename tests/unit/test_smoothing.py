@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from napari_semimultipose import api
+from napari_semimultipose import api, smoothing
 from napari_semimultipose.cli import app
 from napari_semimultipose.errors import ConfigError, LabelsError
 from napari_semimultipose.io.labels import read_poses, write_poses
@@ -178,6 +178,20 @@ def test_several_animals_are_joined_tracked_and_smoothed(tmp_path: Path) -> None
         assert np.linalg.norm(np.diff(mine, axis=0), axis=-1).max() < 10
 
 
+def test_what_is_left_out_is_counted() -> None:
+    def poses(track: list[list[int]]) -> Poses:
+        xy = np.random.default_rng(0).uniform(0, 50, (40, len(track[0]), 3, 2))
+        tracks = [*track] + [track[-1]] * (40 - len(track))
+        kind = np.full((40, len(track[0])), Source.PREDICTED)
+        return Poses(Skeleton(("a", "b", "c")), xy, np.arange(40), track=tracks, source=kind)
+
+    assert smoothing.smooth_members([poses([[0, -1], [0, 1]])]).left_out == 1
+    assert smoothing.smooth_members([poses([[0, 1]])]).left_out == 0
+    # One animal in several cameras needs no tracks, and is not left out without one.
+    alone = {"left": [poses([[-1], [0]])], "right": [poses([[0]])]}
+    assert smoothing.smooth_views(alone).left_out == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -185,6 +199,10 @@ def test_several_animals_are_joined_tracked_and_smoothed(tmp_path: Path) -> None
         (["--set", "max_gap=3", "--out", "o.csv"], "must have the form name=value"),
         (["--cameras", "left", "--out", "o"], "two names"),
         (["--cameras", "left,right", "--out", "o"], "no camera's name"),
+        (
+            ["--cameras", "rng,=1", "--animals", "2", "--out", "o"],
+            "leave out the number of animals",
+        ),
         (["--calibration", "none.toml", "--out", "o"], "no calibration none.toml"),
         (["--cameras", "rng,=1", "--mirrored", "_a,_b", "--out", "o"], "leave out the cameras"),
     ],

@@ -96,7 +96,7 @@ def resolve_videos(
         else _find_video(video, labels, folders, alone=len(poses.videos) == 1)
         for i, video in enumerate(poses.videos)
     }
-    _one_each(poses.videos, sources)
+    _one_each(poses, sources)
     if required:
         used = set(poses.video.tolist())
         missing = [i for i, source in sources.items() if source is None and i in used]
@@ -105,25 +105,30 @@ def resolve_videos(
     return sources
 
 
-def _one_each(videos: Sequence[Video], sources: dict[int, FrameSource | None]) -> None:
+def _one_each(poses: Poses, sources: dict[int, FrameSource | None]) -> None:
     """Take away files that were found for several videos, in place, from all but the one most like them.
 
     Sessions have files of the same names: those of one that is not there must not be taken from another.
     """
-    owners: dict[str, list[int]] = {}
+    owners: dict[str, dict[int, str]] = {}
     for i, source in sources.items():
-        if source is not None:
-            one = source if isinstance(source, str) else "\n".join(source)
-            owners.setdefault(one, []).append(i)
-    for one, found in owners.items():
-        stored = [full_name(videos[i].path, (*videos[i].images, "")[0]) for i in found]
-        if len({name_parts(name) for name in stored}) < 2:
+        video = poses.videos[i]
+        if isinstance(source, str):
+            owners.setdefault(source, {})[i] = video.path
+        elif source is not None:
+            needed = set(poses.frame[poses.video == i].tolist())
+            for frame, (file, image) in enumerate(zip(source, video.images, strict=True)):
+                # Of images, those with labels were looked for; others may be names alone.
+                if frame in needed or (not needed and Path(file).is_file()):
+                    owners.setdefault(file, {})[i] = full_name(video.path, image)
+    for file, stored in owners.items():
+        if len({name_parts(name) for name in stored.values()}) < 2:
             continue
         try:
-            (best,) = match_names([one.split("\n")[0]], stored)
+            (best,) = match_names([file], list(stored.values()))
         except LabelsError:
             best = None
-        for place, i in enumerate(found):
+        for place, i in enumerate(stored):
             if place != best:
                 sources[i] = None
 

@@ -16,7 +16,7 @@ from napari_semimultipose.errors import FramesError, LabelsError, SemiMultiPoseE
 from napari_semimultipose.evaluation.examples import outcomes_of
 from napari_semimultipose.evaluation.figures import learning_figure
 from napari_semimultipose.evaluation.scores import true_poses
-from napari_semimultipose.models.checkpoint import describe_model, read_info
+from napari_semimultipose.models.checkpoint import LABELS, LOG, describe_model, read_info
 from napari_semimultipose.models.ensemble import is_ensemble, member_folders
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.reports.comparison import (
@@ -57,7 +57,7 @@ class _Model:
     @classmethod
     def read(cls, path: Path) -> _Model:
         folders = member_folders(path) if is_ensemble(path) else [path]
-        file = folders[0] / "labels.slp"
+        file = folders[0] / LABELS
         labels = None
         if file.is_file():
             from napari_semimultipose.io.labels import read_poses
@@ -194,7 +194,7 @@ def _labels(page: Page, model: _Model) -> None:
             else (str(len(split.train)), str(len(split.validation)), str(split.unlabeled))
         )
         rows.append(
-            (str(number_), *counts, str(read_info(folder).iteration), _minutes(folder / "log.csv"))
+            (str(number_), *counts, str(read_info(folder).iteration), _minutes(folder / LOG))
         )
     if len(rows) > 1:
         section.table(head, rows, "Frames, and length of the training")
@@ -251,7 +251,7 @@ def _learning(page: Page, model: _Model) -> None:
         if len(model.folders) > 1:
             section.heading(f"Member {member}")
         try:
-            figure = learning_figure(folder / "log.csv", columns=2)
+            figure = learning_figure(folder / LOG, columns=2)
         except SemiMultiPoseError as error:
             section.note(f"There are no learning curves: {error}")
             continue
@@ -313,7 +313,7 @@ def _unseen(
         )
         return None, ""
     # A model lies beside its recording more often than with it.
-    file = model.folders[0] / "labels.slp"
+    file = model.folders[0] / LABELS
     places = [frames] if frames is not None else [None, model.path.absolute().parent]
     for place in places:
         try:

@@ -17,6 +17,7 @@ from napari_semimultipose.config import PredictConfig
 from napari_semimultipose.errors import LabelsError, ModelError
 from napari_semimultipose.io.frames import Frames
 from napari_semimultipose.io.places import match_names, name_parts
+from napari_semimultipose.models.checkpoint import SPLIT
 from napari_semimultipose.poses import BoolArray, Poses
 from napari_semimultipose.reports.pictures import FrameReader
 from napari_semimultipose.reports.work import StoppedError, Work
@@ -53,7 +54,7 @@ def read_split(folder: Path) -> Split | None:
     ModelError
         When it is damaged.
     """
-    file = folder / "split.json"
+    file = folder / SPLIT
     if not file.is_file():
         return None
     try:

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -18,6 +19,12 @@ SKELETON = Skeleton(("nose",))
 def labels_of(*videos, frames=(0,)):
     n = len(frames)
     return Poses(SKELETON, np.ones((n, 1, 1, 2)), list(frames), videos=videos)
+
+
+def doubled(poses):
+    """Arrays of poses with each row twice."""
+    names = ("xy", "score", "instance_score", "track", "visible", "source")
+    return {name: np.repeat(getattr(poses, name), 2, 0) for name in names}
 
 
 def touch(*paths):
@@ -216,6 +223,14 @@ def test_lists_of_images_of_one_name_are_found_in_their_folders(labels):
     touch(labels.parent / "data/A/1.png")
     other = str(labels.parent / "data/A/1.png")
     assert resolve_videos(lists, labels) == {0: [other], 1: [place]}
+
+
+def test_one_folder_is_not_taken_for_two_lists_of_images(labels):
+    """Although the lists are not the same."""
+    touch(*(labels.parent / f"{i}.png" for i in range(2)))
+    lists = labels_of(Video("/gone/A", ("0.png", "1.png")), Video("/gone/B", ("0.png",)))
+    both = replace(lists, video=np.array([0, 1]), frame=np.zeros(2, int), **doubled(lists))
+    assert resolve_videos(both, labels) == {0: None, 1: None}
 
 
 def test_the_working_folder_comes_last(labels, tmp_path, monkeypatch):
