@@ -52,7 +52,7 @@ class ModelInfo:
     scores : mapping
         Scores on the validation frames; empty without validation.
     iteration : int
-        Training steps behind the weights.
+        Training steps so far; the weights may be of an earlier one, that validated best (``best.txt``).
     pairs : tuple of PairPrior
         What the labelled animals tell about mirrored pairs; empty where too few have them.
     shapes : mapping

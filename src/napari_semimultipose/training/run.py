@@ -1,59 +1,37 @@
-"""The state of one training run: network, optimiser, averaged weights, progress, and their files."""
+"""The state of one training run: network, optimiser, averaged weights and progress."""
 
 from __future__ import annotations
 
-import csv
 import gc
-import json
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.data.batch import Batch, BatchSize
 from napari_semimultipose.data.frames import FrameRef, ScaledFrames
-from napari_semimultipose.data.pseudo import PseudoPoses
 from napari_semimultipose.data.split import TrainingData, with_frame_sizes
 from napari_semimultipose.errors import ModelError, TrainingError
 from napari_semimultipose.inference.pairs import PairParting
 from napari_semimultipose.inference.plausible import PlausibleChoice
-from napari_semimultipose.io.atomic import replace_file
-from napari_semimultipose.io.labels import write_poses
 from napari_semimultipose.models.build import Network, NetworkOutput, build_network
-from napari_semimultipose.models.checkpoint import (
-    BEST,
-    LABELS,
-    LAST_WEIGHTS,
-    LOG,
-    RESUME,
-    SPLIT,
-    WEIGHTS,
-    ModelInfo,
-    check_new_folder,
-    read_info,
-    save_weights,
-    write_info,
-)
+from napari_semimultipose.models.checkpoint import RESUME, ModelInfo, check_new_folder
 from napari_semimultipose.models.compiler import without_compiler
 from napari_semimultipose.models.device import keep_freed_memory, pick_device, pick_precision
-from napari_semimultipose.models.directpose import DirectPose, Output
+from napari_semimultipose.models.directpose import DirectPose
 from napari_semimultipose.models.heatmap import HeatmapTracker
-from napari_semimultipose.models.peaks import HeatmapOutput
-from napari_semimultipose.models.turns import averaged_over_turns
-from napari_semimultipose.poses import Poses, Skeleton
+from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.sides import fit_pairs
-from napari_semimultipose.sources import Place
 from napari_semimultipose.training.clip_animals import ClipObjective
 from napari_semimultipose.training.events import Notice, Step, Validation
+from napari_semimultipose.training.files import Limits, RunFiles, read_state
 from napari_semimultipose.training.heatmap_step import HeatmapObjective
 from napari_semimultipose.training.optimizers import build_optimizers, set_learning_rate
-from napari_semimultipose.training.pseudo import confident_score, pseudo_pose, pseudo_poses
 from napari_semimultipose.training.rounds import PseudoRounds, labels_whole_frames
 from napari_semimultipose.training.schedule import (
     AveragedNetwork,
@@ -61,6 +39,7 @@ from napari_semimultipose.training.schedule import (
     learning_rate_factor,
 )
 from napari_semimultipose.training.step import Objective, longest_limbs_px
+from napari_semimultipose.training.teacher import Teacher
 from napari_semimultipose.training.validate import validate
 from napari_semimultipose.training.video import (
     VideoLosses,
@@ -71,7 +50,6 @@ from napari_semimultipose.training.video import (
 with without_compiler():
     from lightning_fabric import Fabric
 
-_PAD = 32
 _BAD_STEPS = 20  # non-finite gradients in a row before giving up
 _MIN_BEST = 5  # validation frames that make "best" more than luck
 _NO_TEACHER = (
@@ -104,6 +82,8 @@ class Run:
         scale: float | None = None,
     ) -> None:
         self.folder = folder
+        self.limits = Limits(state)
+        self._files = RunFiles(folder)
         self.config = config
         self.skeleton = skeleton
         self.scale = scale
@@ -112,8 +92,6 @@ class Run:
         self._state = state
         self._best = -math.inf
         self._bad_steps = 0
-        self._excluded: set[Place] = set()
-        self._usable: set[Place] | None = None
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self.batch_size = BatchSize.of(config)
@@ -121,10 +99,6 @@ class Run:
             self.batch_size = BatchSize(*state["batch_size"])
             self._best = state["best"]
             self.scores = state["scores"]
-            if "excluded" in state:  # missing in states of earlier versions
-                self._excluded = _places(state["excluded"].tolist())
-                usable = state["usable"]
-                self._usable = None if usable is None else _places(usable.tolist())
 
     @classmethod
     def open(cls, folder: Path, config: Config, skeleton: Skeleton, *, resume: bool) -> Run:
@@ -139,18 +113,7 @@ class Run:
         if not resume:
             check_new_folder(folder)
             return cls(folder, config, skeleton)
-        info = read_info(folder)
-        if not (folder / RESUME).is_file():
-            raise TrainingError(f"{folder} holds no saved state ({RESUME}) to resume from")
-        if info.skeleton.keypoints != skeleton.keypoints:
-            raise TrainingError(
-                f"the model in {folder} has the keypoints {', '.join(info.skeleton.keypoints)}, "
-                f"the labels have {', '.join(skeleton.keypoints)}"
-            )
-        try:
-            state = torch.load(folder / RESUME, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ModelError(f"{folder / RESUME} is damaged: {error}") from None
+        info, state = read_state(folder, skeleton)
         # The settings of the run stay; only its length and device may be given anew.
         fresh = {name: getattr(config.train, name) for name in ("minutes", "iterations", "device")}
         train = info.config.train.model_copy(update=fresh)
@@ -163,25 +126,6 @@ class Run:
         if self._state is None:
             return None
         return [(int(v), int(f)) for v, f in self._state["validation"]]
-
-    def limits(
-        self,
-        labels: Poses,
-        labeled_rows: Sequence[int] | None,
-        exclude: Collection[Place],
-    ) -> tuple[list[int] | None, set[Place]]:
-        """Return the rows that may be used as labels, and the frames that training must not see.
-
-        A resumed run keeps to what it was begun with: frames excluded then stay so, and the labels that
-        could be used then are used where no others are named.
-        """
-        self._excluded |= _places(exclude)
-        places = list(zip(labels.video.tolist(), labels.frame.tolist(), strict=True))
-        if labeled_rows is not None:
-            self._usable = {places[row] for row in labeled_rows}
-        if self._usable is None:
-            return None, self._excluded
-        return [row for row, place in enumerate(places) if place in self._usable], self._excluded
 
     def start(self, data: TrainingData) -> None:
         """Build the network and its company, and write what does not change during the run."""
@@ -217,14 +161,13 @@ class Run:
             if config.predict.part_pairs and data.scale
             else None
         )
-        self._part = part
         self.video, self._notes = prepare_video_losses(config, data, self.device)
         self._shapes: dict[str, Any] = {}
-        self._choice: PlausibleChoice | None = None
+        choice: PlausibleChoice | None = None
         if isinstance(network, HeatmapTracker):
             self._shapes = labelled_shapes(config, data)
             choice = PlausibleChoice.of(self._shapes, network.stride / 2)
-            self._choice = None if choice is None else choice.to(self.device)
+            choice = None if choice is None else choice.to(self.device)
             teaches = choice is not None and choice.can_teach
             if not teaches and data.unlabeled and labels_whole_frames(config):
                 self._notes.append(_NO_TEACHER)
@@ -243,22 +186,16 @@ class Run:
                 if self.video is None
                 else ClipObjective(objective, self.video, network.readouts)
             )
+        self._teacher = Teacher(config, self._final(), self.fabric, self.device, part, choice)
         self._validation = [list(r.key) for r in data.validation]  # type: ignore[call-overload]
         self.pseudo = PseudoRounds(config)
         self.progress = Progress(config.train, 0, 0.0)
         if self._state is not None:
             self._restore(self._state, data.unlabeled)
             self._state = None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_info(self.folder, self._info())
         refs = [*data.train, *data.validation]
         used = with_frame_sizes(data.poses, refs).select([r.row for r in refs])
-        write_poses(used, self.folder / LABELS)
-        with replace_file(self.folder / SPLIT) as path:
-            path.write_text(json.dumps(data.split(), indent=1), encoding="utf-8")
-        if self.progress.iteration == 0 or not (self.folder / LOG).is_file():
-            with (self.folder / LOG).open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerow(["iteration", "elapsed_s", "kind", "name", "value"])
+        self._files.begin(self._info(), used, data.split(), new=self.progress.iteration == 0)
 
     def _restore(self, state: dict[str, Any], unlabeled: Sequence[FrameRef]) -> None:
         self.progress = Progress(
@@ -306,14 +243,9 @@ class Run:
                 batch.around = flat.view(batch.around.shape)
         set_learning_rate(self.optimizers, learning_rate_factor(config, share))
         self.network.train()
-        teacher: Callable[[Tensor], Output] | None = None
-        averaged = self.averaged.network if self.averaged is not None else None
-        if isinstance(averaged, DirectPose):
-
-            def teacher(images: Tensor) -> Output:
-                with self.fabric.autocast():
-                    return averaged_over_turns(averaged, images, self.config.teacher_turns)
-
+        teacher = None
+        if self.averaged is not None and isinstance(self.averaged.network, DirectPose):
+            teacher = self._teacher.views
         self.network.zero_grad(set_to_none=True)
         loss = self.objective(self._forward, teacher, batch, share)
         self.fabric.backward(loss.total)
@@ -338,14 +270,13 @@ class Run:
         self._count += 1
         self.progress.iteration += 1
 
-    @torch.no_grad()
     def label_frames(
         self,
         unlabeled: Sequence[FrameRef],
         scaled: ScaledFrames,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Notice | None:
-        """Let the averaged network label whole frames; a round of `PseudoRounds`.
+        """Let the teacher label whole frames; a round of `PseudoRounds`.
 
         Returns
         -------
@@ -357,32 +288,14 @@ class Run:
         FramesError
             If a frame cannot be read.
         """
-        network = self._final().eval()
-        loss = self.config.loss
-        confident = confident_score(loss, self.progress.share)
-        found: dict[Hashable, PseudoPoses] = {}
-        names: dict[Hashable, str] = {}
-        steps = self.progress.iteration / max(self.progress.share, 1e-3)
+        share = self.progress.share
+        steps = self.progress.iteration / max(share, 1e-3)
         pixels = scaled(unlabeled[0])[0].numel()
-        for ref in self.pseudo.frames(unlabeled, self.pseudo.affordable(steps, pixels)):
-            if should_stop():
-                return None
-            image = scaled(ref)
-            names[ref.key] = ref.name
-            height, width = image.shape[1:]
-            padded = F.pad(image[None], (0, -width % _PAD, 0, -height % _PAD))
-            x = padded.to(self.device).float().div_(255)
-            x = x.contiguous(memory_format=torch.channels_last)
-            if isinstance(network, HeatmapTracker):
-                assert self._choice is not None
-                with self.fabric.autocast():
-                    heat: HeatmapOutput = network(x.expand(-1, 3, -1, -1))
-                found[ref.key] = pseudo_pose(network, heat, (width, height), self._choice)
-                continue
-            with self.fabric.autocast():
-                said = averaged_over_turns(network, x, self.config.teacher_turns)
-            found[ref.key] = pseudo_poses(said, (width, height), loss, confident, self._part)
-        self.pseudo.take(found, names)
+        refs = self.pseudo.frames(unlabeled, self.pseudo.affordable(steps, pixels))
+        found = self._teacher.frames(refs, scaled, share, should_stop)
+        if found is None:
+            return None
+        self.pseudo.take(found, {ref.key: ref.name for ref in refs})
         animals = sum(len(poses.xy) for poses in found.values())
         return Notice(f"learning from {animals} animals found on {len(found)} unlabelled frames")
 
@@ -391,8 +304,8 @@ class Run:
         losses = {name: float(value) / self._count for name, value in self._sums.items()}
         self._sums, self._count = {}, 0
         lr = max(g["lr"] for o in self.optimizers for g in o.param_groups)
-        self._log("loss", losses)
-        self._log("rate", {"learning_rate": lr})
+        self._files.log(self.progress, "loss", losses)
+        self._files.log(self.progress, "rate", {"learning_rate": lr})
         p = self.progress
         return Step(p.iteration, p.elapsed_s, p.share, p.remaining_s, losses, lr)
 
@@ -417,7 +330,7 @@ class Run:
         if isinstance(self.network, HeatmapTracker) and isinstance(network, HeatmapTracker):
             # The average would forget what was measured on it.
             self.network.calibration.copy_(network.calibration)
-        self._log("validation", scores)
+        self._files.log(self.progress, "validation", scores)
         value = scores["ap"] + scores["ap_loose"]
         # Of few frames "best" is luck: then the newest weights are kept, and their scores.
         counts = len(data.validation) >= _MIN_BEST
@@ -427,13 +340,6 @@ class Run:
         if self.improved or not counts:
             self.scores = scores
         return Validation(self.progress.iteration, self.progress.elapsed_s, scores, self.improved)
-
-    def _log(self, kind: str, values: Mapping[str, float]) -> None:
-        p = self.progress
-        with (self.folder / LOG).open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            for name, value in values.items():
-                writer.writerow([p.iteration, f"{p.elapsed_s:.2f}", kind, name, f"{value:.6g}"])
 
     # ------------------------------------------------------------------ files
 
@@ -453,44 +359,31 @@ class Run:
         return self.averaged.network if self.averaged else self.network
 
     def save(self) -> None:
-        """Write the newest weights and everything that a resumed run needs.
-
-        The weights become the model, too, unless better ones were saved by `save_best`.
-        """
-        save_weights(self._final(), self.folder / LAST_WEIGHTS)
-        if not self._has_best():
-            save_weights(self._final(), self.folder / WEIGHTS)
-        state = {
-            "iteration": self.progress.iteration,
-            "elapsed_s": self.progress.elapsed_s,
-            "network": self.network.state_dict(),
-            "optimizers": [o.state_dict() for o in self.optimizers],
-            "averaged": self.averaged.network.state_dict() if self.averaged else {},
-            "updates": self.averaged.updates if self.averaged else 0,
-            "rng": torch.get_rng_state(),
-            "pseudo": self.pseudo.state(),
-            "batch_size": list(astuple(self.batch_size)),
-            "validation": self._validation,
-            "best": self._best,
-            "scores": dict(self.scores),
-            "video": self.video.state() if self.video else {},
-            "excluded": _table(self._excluded),
-            "usable": None if self._usable is None else _table(self._usable),
-        }
-        with replace_file(self.folder / RESUME) as path:
-            torch.save(state, path)
-        write_info(self.folder, self._info())
+        """Write the newest weights and everything that a resumed run needs."""
+        self._files.save(
+            self._final(),
+            self._info(),
+            {
+                "iteration": self.progress.iteration,
+                "elapsed_s": self.progress.elapsed_s,
+                "network": self.network.state_dict(),
+                "optimizers": [o.state_dict() for o in self.optimizers],
+                "averaged": self.averaged.network.state_dict() if self.averaged else {},
+                "updates": self.averaged.updates if self.averaged else 0,
+                "rng": torch.get_rng_state(),
+                "pseudo": self.pseudo.state(),
+                "batch_size": list(astuple(self.batch_size)),
+                "validation": self._validation,
+                "best": self._best,
+                "scores": dict(self.scores),
+                "video": self.video.state() if self.video else {},
+                **self.limits.state(),
+            },
+        )
 
     def save_best(self) -> None:
         """Write the present weights as the model, because they validated best."""
-        save_weights(self._final(), self.folder / WEIGHTS)
-        (self.folder / BEST).write_text(
-            f"step {self.progress.iteration}: {json.dumps(dict(self.scores))}\n", encoding="utf-8"
-        )
-        write_info(self.folder, self._info())
-
-    def _has_best(self) -> bool:
-        return (self.folder / BEST).is_file()
+        self._files.save_best(self._final(), self._info())
 
     def free_memory(self) -> None:
         """Give back what the failed step held."""
@@ -498,15 +391,6 @@ class Run:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _places(pairs: Iterable[Sequence[int]]) -> set[Place]:
-    return {(int(video), int(frame)) for video, frame in pairs}
-
-
-def _table(places: Iterable[Place]) -> Tensor:
-    """Places [n, 2] as a tensor, which is smaller and sooner read than lists."""
-    return torch.tensor(sorted(places), dtype=torch.int64).reshape(-1, 2)
 
 
 class _Autocast(nn.Module):
