@@ -13,17 +13,18 @@ from napari.layers import Points, Tracks, Vectors
 from napari.utils.notifications import notification_manager
 from npe2 import PluginManifest
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog
 
 from napari_semimultipose.config import Config
 from napari_semimultipose.errors import FramesError
 from napari_semimultipose.inference import members  # noqa: F401  # before its parts are replaced
-from napari_semimultipose.io.labels import read_poses, write_poses
+from napari_semimultipose.io.labels import FORMATS, read_poses, write_poses
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.models.checkpoint import ModelInfo, write_info
 from napari_semimultipose.poses import Poses, Source
 from napari_semimultipose.training.events import Failed
-from napari_semimultipose.widgets import jobs, worker
+from napari_semimultipose.widgets import jobs, label_files, worker
 from napari_semimultipose.widgets import predict as predict_module
 from napari_semimultipose.widgets.jobs import Chunk, Measuring, Predicted, Ready, Saved, Tracking
 from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_of
@@ -407,6 +408,21 @@ def test_saving_says_what_the_format_cannot_hold(viewer, widget, play, qtbot, tm
     widget.save_as(tmp_path / "poses.xyz")
     qtbot.waitUntil(lambda: not widget.saver.running)
     assert "could not be saved" in widget.message.text()
+
+
+def test_the_format_chosen_in_the_dialog_is_written(
+    viewer, widget, play, qtbot, tmp_path, monkeypatch
+):
+    coco = label_files.filter_of(FORMATS["coco"])
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *asked: (str(tmp_path / "out"), coco)
+    )
+    play()
+    widget.start()
+    qtbot.waitUntil(ended(widget), timeout=30_000)
+    widget.save_button.click()
+    qtbot.waitUntil(lambda: not widget.saver.running)
+    assert read_poses(tmp_path / "out.json", format="coco").n_instances == 48
 
 
 def test_edits_of_the_result_are_saved(viewer, widget, play, qtbot, tmp_path):

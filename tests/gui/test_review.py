@@ -9,14 +9,15 @@ import pytest
 from napari.layers import Points, Tracks
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
-from napari_semimultipose.io.labels import read_poses
+from napari_semimultipose.io.labels import FORMATS, read_poses
 from napari_semimultipose.io.sample import SyntheticRecording
 from napari_semimultipose.labeling.problems import Kind
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Source, Video
-from napari_semimultipose.widgets import layer_keys, worker
+from napari_semimultipose.widgets import label_files, layer_keys, worker
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.identity_panel import HERE, NEW, RANGE, TO_END
 from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
@@ -436,6 +437,16 @@ def test_repaired_poses_are_saved(widget, layers, tmp_path, qtbot):
     assert "*" not in widget.form.save_button.text()
     again = read_poses(tmp_path / "repaired.slp")
     np.testing.assert_array_equal(again.track, layers.poses.track)
+
+
+def test_the_format_chosen_in_the_dialog_is_written(widget, layers, tmp_path, qtbot, monkeypatch):
+    coco = label_files.filter_of(FORMATS["coco"])
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *asked: (str(tmp_path / "out"), coco)
+    )
+    widget.form.save_button.click()
+    qtbot.waitUntil(lambda: "Saved to" in widget.form.message.text(), timeout=20_000)
+    assert read_poses(tmp_path / "out.json", format="coco").n_instances
 
 
 def test_it_opens_without_poses_and_takes_the_first_that_come(viewer, image, open_widget, planted):

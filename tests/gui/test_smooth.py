@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 
-from napari_semimultipose.io.labels import read_poses, write_poses
+from napari_semimultipose.io.labels import FORMATS, read_poses, write_poses
 from napari_semimultipose.layers.ellipses import RADIUS, Ellipses
 from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Skeleton, Source
-from napari_semimultipose.widgets import worker
+from napari_semimultipose.widgets import label_files, worker
 from napari_semimultipose.widgets.smooth import SMALL, SmoothWidget
 from napari_semimultipose.widgets.trajectories import TrajectoriesWidget
 
@@ -182,6 +183,17 @@ def test_saved_poses_keep_their_uncertainty(widget, layers, tmp_path, qtbot):
     assert str(path) in widget.form.message.text()
     back = read_poses(path)
     assert np.isfinite(back.spread).all()
+
+
+def test_the_format_chosen_in_the_dialog_is_written(widget, layers, tmp_path, qtbot, monkeypatch):
+    smooth(widget, qtbot)
+    coco = label_files.filter_of(FORMATS["coco"])
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *asked: (str(tmp_path / "out"), coco)
+    )
+    widget.form.save_button.click()
+    qtbot.waitUntil(lambda: not widget.runner.running, timeout=60_000)
+    assert read_poses(tmp_path / "out.json", format="coco").n_instances
 
 
 def test_what_is_wrong_is_said(widget, layers, tmp_path, qtbot, members):

@@ -395,11 +395,15 @@ def _measured(model: Path, poses: Poses) -> tuple[Metrics, Mapping[str, str]]:
         return {}, dict.fromkeys(TITLES, f"{type(error).__name__}: {error}")
 
 
-def saving_events(poses: Poses, path: Path, *, whole: bool = False) -> Iterator[Any]:
+def saving_events(
+    poses: Poses, path: Path, *, format: str | None = None, whole: bool = False
+) -> Iterator[Any]:
     """Write poses to a file; yields `Saved` or `Failed`.
 
     Parameters
     ----------
+    format : str, optional
+        A name of `FORMATS`; found from the ending by default.
     whole : bool
         Keep what the file holds of videos of which there are no poses here.
     """
@@ -409,13 +413,15 @@ def saving_events(poses: Poses, path: Path, *, whole: bool = False) -> Iterator[
         except SemiMultiPoseError as error:
             yield Failed(f"the poses could not be saved to {path}: {error}")
             return
-    yield from _save(poses, path)
+    yield from _save(poses, path, format=format)
 
 
-def _save(poses: Poses, path: Path, quiet: bool = False) -> Iterator[Saved | Failed]:
+def _save(
+    poses: Poses, path: Path, quiet: bool = False, format: str | None = None
+) -> Iterator[Saved | Failed]:
     """Write; an error is an event, because the poses are not lost by it."""
     try:
-        lost = api.write_poses(poses, path)
+        lost = api.write_poses(poses, path, format=format)
     except (SemiMultiPoseError, OSError) as error:
         yield Failed(f"the poses could not be saved to {path}: {error}")
     else:

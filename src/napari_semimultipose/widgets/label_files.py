@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_semimultipose.io.labels import FORMATS, Format
 from napari_semimultipose.layers.skeletons import labelled_counts
@@ -43,17 +43,71 @@ def ask_new_folder(parent: QWidget, folder: Path) -> Path | None:
     return Path(path) if path else None
 
 
-def ask_save(parent: QWidget, path: Path, format: str | None) -> tuple[Path, str] | None:
-    """Ask for a file and its format; the ending is added where it is missing."""
+def ask_save(
+    parent: QWidget, path: Path | None, format: str | None = None, title: str = "Save labels"
+) -> tuple[Path, str] | None:
+    """Ask for a file and its format; the ending is added where it is missing.
+
+    The format is the one that was chosen from the list. Where the list was left alone, the ending that was typed
+    decides.
+
+    Parameters
+    ----------
+    path : Path, optional
+        What to propose.
+    format : str, optional
+        The format that is chosen at first, a name of `FORMATS`.
+    title : str
+        Of the dialog.
+    """
     known = {filter_of(f): f for f in FORMATS.values() if f.writes and f.suffixes}
     first = next((text for text, f in known.items() if f.name == format), next(iter(known)))
-    name, chosen = QFileDialog.getSaveFileName(
-        parent, "Save labels", str(path), ";;".join(known), first
+    while True:
+        name, chosen = QFileDialog.getSaveFileName(
+            parent, title, "" if path is None else str(path), ";;".join(known), first
+        )
+        if not name:
+            return None
+        kind = known.get(chosen, known[first])
+        if kind is known[first]:
+            kind = _format_of(Path(name), kind)
+        file = with_ending(Path(name), kind)
+        if may_replace(parent, title, Path(name), file):
+            return file, kind.name
+
+
+def ask_file(
+    parent: QWidget, title: str, path: Path | None, filters: str, ending: str
+) -> Path | None:
+    """Ask for a file that is no labels file; `ending` is added where there is none."""
+    while True:
+        name, _ = QFileDialog.getSaveFileName(
+            parent, title, "" if path is None else str(path), filters
+        )
+        if not name:
+            return None
+        file = Path(name)
+        if not file.suffix:
+            file = file.with_name(file.name + ending)
+        if may_replace(parent, title, Path(name), file):
+            return file
+
+
+def may_replace(parent: QWidget, title: str, typed: Path, file: Path) -> bool:
+    """Ask before a file is replaced that the dialog has not asked about, since it had another ending there."""
+    if file == typed or not file.exists():
+        return True
+    answer = QMessageBox.question(
+        parent, title, f"{file.name} exists already in {file.parent}. Replace it?"
     )
-    if not name:
-        return None
-    kind = known.get(chosen, known[first])
-    return with_ending(Path(name), kind), kind.name
+    return bool(answer == QMessageBox.StandardButton.Yes)
+
+
+def _format_of(path: Path, proposed: Format) -> Format:
+    """Return the format that a name says; `proposed` where it fits, or the name says none."""
+    name = path.name.lower()
+    fitting = [f for f in FORMATS.values() if f.writes and f.suffixes and name.endswith(f.suffixes)]
+    return proposed if proposed in fitting or not fitting else fitting[0]
 
 
 def filter_of(known: Format) -> str:

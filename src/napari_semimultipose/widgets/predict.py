@@ -11,7 +11,6 @@ from napari.utils.notifications import show_error, show_info
 from npe2 import PluginManager
 from qtpy.compat import isalive
 from qtpy.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -44,6 +43,7 @@ from napari_semimultipose.widgets.jobs import (
     saving_events,
     with_layers_at_hand,
 )
+from napari_semimultipose.widgets.label_files import ask_save
 from napari_semimultipose.widgets.layer_frames import beside
 from napari_semimultipose.widgets.prediction_settings import (
     ModelChooser,
@@ -252,20 +252,18 @@ class PredictWidget(WorkWidget):
         layers = self._result.layers
         return self._poses if layers is None or layers.closed else layers.poses
 
-    def save_as(self, path: Path | None = None) -> None:
+    def save_as(self, path: Path | None = None, format: str | None = None) -> None:
         """Write the last result to a file of any format; asks for its name when none is given."""
         poses = self.poses()
         if poses is None or self.saver.running:
             return
         if path is None:
-            chosen, _ = QFileDialog.getSaveFileName(
-                self, "Save poses", str(self.settings.out.path() or ""), file_filter()
-            )
-            if not chosen:
+            chosen = ask_save(self, self.settings.out.path(), title="Save poses")
+            if chosen is None:
                 return
-            path = Path(chosen)
-        target = path
-        self.saver.start(lambda should_stop: saving_events(poses, target))
+            path, format = chosen
+        target, kind = path, format
+        self.saver.start(lambda should_stop: saving_events(poses, target, format=kind))
         self._update_buttons()
 
     # ---------------------------------------------------------------- events
@@ -413,14 +411,3 @@ def _dock(viewer: napari.Viewer) -> tuple[Any, PredictWidget]:
         widget = PredictWidget(viewer)
         dock = viewer.window.add_dock_widget(widget, name="Predict", area="right", tabify=True)
     return dock, widget
-
-
-def file_filter() -> str:
-    """Return the formats that can be written, as Qt wants them in a dialog."""
-    from napari_semimultipose.io.labels import FORMATS
-
-    return ";;".join(
-        f"{f.title} ({' '.join('*' + s for s in f.suffixes)})"
-        for f in FORMATS.values()
-        if f.writes and f.suffixes
-    )

@@ -8,13 +8,14 @@ from typing import Any
 
 from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.config import ReviewConfig
 from napari_semimultipose.errors import SemiMultiPoseError
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import Failed
+from napari_semimultipose.widgets.label_files import ask_file
 from napari_semimultipose.widgets.report_jobs import Reported, Reporting, reporting_events
 from napari_semimultipose.widgets.worker import EventRunner
 
@@ -82,15 +83,9 @@ class ReportButton(QPushButton):
             self.failed.emit(str(error), "")
             return
         if path is None:
-            place = self._place()
-            chosen, _ = QFileDialog.getSaveFileName(
-                self, "Write a report", "" if place is None else str(place), "Page (*.html)"
-            )
-            if not chosen:
+            path = ask_file(self, "Write a report", self._place(), "Page (*.html)", ".html")
+            if path is None:
                 return
-            path = Path(chosen)
-            if not path.suffix:
-                path = path.with_suffix(".html")
         target = path
         self.runner.start(
             lambda stop: run_apart(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 from typing_extensions import override
 
 from napari_semimultipose.background.process import run_apart
@@ -27,7 +27,7 @@ from napari_semimultipose.widgets.choosers import plain_viewer, scrollable
 from napari_semimultipose.widgets.identity_changes import IdentityChanges
 from napari_semimultipose.widgets.jobs import Saved, saving_events
 from napari_semimultipose.widgets.keys import KeyAction
-from napari_semimultipose.widgets.predict import file_filter
+from napari_semimultipose.widgets.label_files import ask_save
 from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
 from napari_semimultipose.widgets.proofreading import (
     can_be_reviewed,
@@ -339,23 +339,26 @@ class ReviewWidget(WorkWidget):
 
     # --------------------------------------------------------------------- save
 
-    def save_as(self, path: Path | None = None) -> None:
+    def save_as(self, path: Path | None = None, format: str | None = None) -> None:
         """Write the poses to a file of any format; asks for its name when none is given."""
         if self.layers is None or self.layers.closed or self.saver.running:
             return
         if path is None:
-            path = Path(QFileDialog.getSaveFileName(self, "Save poses", "", file_filter())[0])
-        if not path.name:
-            return
+            chosen = ask_save(self, None, title="Save poses")
+            if chosen is None:
+                return
+            path, format = chosen
         try:
             self.file.begin_saving(path)
         except LabelsError as error:
             self.form.message.say(str(error), error=True)
             return
-        copy, target = self.layers.store.copy(), path
+        copy, target, kind = self.layers.store.copy(), path, format
         whole = self.file.came_from(path)
         self._saved_state = None if self.steps is None else self.steps.state
-        self.saver.start(lambda should_stop: saving_events(copy.snapshot(), target, whole=whole))
+        self.saver.start(
+            lambda stop: saving_events(copy.snapshot(), target, format=kind, whole=whole)
+        )
         self._show()
 
     def show_plot(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 from typing_extensions import override
 
 from napari_semimultipose.errors import SemiMultiPoseError
@@ -17,7 +17,7 @@ from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.choosers import plain_viewer, scrollable
 from napari_semimultipose.widgets.jobs import Saved, saving_events
-from napari_semimultipose.widgets.predict import file_filter
+from napari_semimultipose.widgets.label_files import ask_save
 from napari_semimultipose.widgets.proofreading import can_be_reviewed, later, layers_of
 from napari_semimultipose.widgets.smooth_form import SmoothForm
 from napari_semimultipose.widgets.smooth_jobs import (
@@ -184,17 +184,17 @@ class SmoothWidget(WorkWidget):
         if self.result is not None and self.before is not None and not self.result.closed:
             open_trajectories(self._viewer).compare(self.result.points, self.before)
 
-    def save_as(self, path: Path | None = None) -> None:
+    def save_as(self, path: Path | None = None, format: str | None = None) -> None:
         """Write the smoothed poses to a file; asks for its name when none is given."""
         if self.result is None or self.result.closed or self.runner.running:
             return
         if path is None:
-            chosen, _ = QFileDialog.getSaveFileName(self, "Save poses", "", file_filter())
-            if not chosen:
+            chosen = ask_save(self, None, title="Save poses")
+            if chosen is None:
                 return
-            path = Path(chosen)
-        copy, target = self.result.store.copy(), path
-        self.runner.start(lambda should_stop: saving_events(copy.snapshot(), target))
+            path, format = chosen
+        copy, target, kind = self.result.store.copy(), path, format
+        self.runner.start(lambda should_stop: saving_events(copy.snapshot(), target, format=kind))
         self._show_state()
 
     def _go_to(self, frame: int) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_semimultipose.errors import SemiMultiPoseError
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import Failed
+from napari_semimultipose.widgets.label_files import ask_file
 from napari_semimultipose.widgets.layer_frames import beside
 from napari_semimultipose.widgets.video_jobs import Rendered, Rendering, rendering_events
 from napari_semimultipose.widgets.worker import EventRunner
@@ -70,13 +71,10 @@ class VideoButton(QPushButton):
             return
         if path is None:
             place = self._place()
-            proposal = "" if place is None else str(beside(place, "-poses.mp4"))
-            chosen, _ = QFileDialog.getSaveFileName(
-                self, "Write a labelled video", proposal, "Video (*.mp4)"
-            )
-            if not chosen:
+            proposal = None if place is None else beside(place, "-poses.mp4")
+            path = ask_file(self, "Write a labelled video", proposal, "Video (*.mp4)", ".mp4")
+            if path is None:
                 return
-            path = Path(chosen)
         target = path
         self.runner.start(lambda stop: rendering_events(poses, frames, target, stop))
         self.setText("Stop video")
