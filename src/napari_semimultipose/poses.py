@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
@@ -275,10 +276,12 @@ class Poses:
             f"{len(self.skeleton)} keypoints, {len(self.videos)} videos)"
         )
 
-    @property
+    @cached_property
     def present(self) -> BoolArray:
-        """Which slots [F, N] hold an animal."""
-        return np.asarray((self.visible > 0).any(-1))
+        """Which slots [F, N] hold an animal; read-only."""
+        present = np.asarray((self.visible > 0).any(-1))
+        present.flags.writeable = False  # everybody gets the same one
+        return present
 
     @property
     def n_instances(self) -> int:

@@ -185,3 +185,12 @@ def test_other_skeletons_cannot_be_joined() -> None:
         Poses.concatenate([other, Poses(SKELETON, np.zeros((1, 1, 2, 2)), [0])])
     with pytest.raises(ValueError, match="nothing"):
         Poses.concatenate([])
+
+
+def test_who_is_there_is_found_once_and_cannot_be_changed() -> None:
+    """It is asked for frame after frame; of a long recording it takes milliseconds each time."""
+    poses = Poses(SKELETON, np.zeros((2, 3, 2, 2)), [0, 1])
+    assert poses.present is poses.present
+    with pytest.raises(ValueError, match="read-only"):
+        poses.present[0, 0] = False
+    assert not poses.keep(np.zeros((2, 3), bool)).present.any()

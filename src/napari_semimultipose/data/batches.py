@@ -116,9 +116,10 @@ class BatchMaker:
     def _animal_places(data: TrainingData) -> np.ndarray:
         """Centres of the labelled animals as shares of the frame size [M, 2]: where animals are."""
         places = []
+        boxes, present = data.poses.boxes, data.poses.present
         for ref in data.train:
             height, width = ref.frames.frame_shape(ref.index)
-            box = data.poses.boxes[ref.row][data.poses.present[ref.row]]
+            box = boxes[ref.row][present[ref.row]]
             places.append((box[:, :2] + box[:, 2:]) / 2 / [width, height])
         return np.concatenate(places) if places else np.zeros((0, 2))
 
