@@ -150,7 +150,10 @@ def _trained_without(
     from napari_semimultipose.training import loop
 
     places = zip(labels.video.tolist(), labels.frame.tolist(), strict=True)
-    known = [i for i, p in enumerate(places) if p[0] in frames and p not in left_out]
+    labelled = labels.labelled_rows()  # where rows are given, all of them count as looked at
+    known = [
+        i for i, p in enumerate(places) if labelled[i] and p[0] in frames and p not in left_out
+    ]
     share = 0.0
     for event in loop.train(
         labels,

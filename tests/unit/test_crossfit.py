@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 from napari_semimultipose import api
 from napari_semimultipose.config import Config
-from napari_semimultipose.crossfit import FoldProgress, folds_of
+from napari_semimultipose.crossfit import FoldProgress, cross_fitted, folds_of
 from napari_semimultipose.errors import ConfigError, LabelsError
 from napari_semimultipose.io.sample import SyntheticRecording
-from napari_semimultipose.poses import Poses, Video
+from napari_semimultipose.io.video import open_frames
+from napari_semimultipose.poses import Poses, Source, Video
 from napari_semimultipose.training import loop
 from napari_semimultipose.training.events import Done
 
@@ -83,6 +85,30 @@ def test_no_model_sees_what_it_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     share = [event.share for event in events]
     assert share == sorted(share)
     assert sum(isinstance(event.event, Done) for event in events) == 2
+
+
+def test_frames_without_predictions_are_no_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in any training: nobody looked at frames on which a model found nothing."""
+    counts: list[int] = []
+
+    def started(table: Poses, out: Path, config: Config, **given: object):
+        rows = given["labeled_rows"]
+        assert not [row for row in rows if table.frame[row] >= 6]
+        counts.append(len(rows))
+        yield Done(out, 0, "stopped", {})
+
+    monkeypatch.setattr(loop, "train", started)
+    poses = labels(12)
+    source = poses.source.copy()
+    source[6:] = Source.PREDICTED
+    poses = replace(poses, source=source)
+    poses = poses.keep(poses.present & (poses.frame < 9)[:, None])
+    frames = SyntheticRecording(12, seed=1, missing=0)[:]
+    work = cross_fitted(
+        poses, Config(), {0: open_frames(frames)}, 2, should_stop=lambda: bool(counts)
+    )
+    list(work)
+    assert counts == [3]
 
 
 @pytest.mark.parametrize("folds", [1, 2])
