@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semimultipose.config import PredictConfig
+from napari_semimultipose.errors import FramesError
 from napari_semimultipose.inference import predict
 from napari_semimultipose.inference.ensemble import fuse
 from napari_semimultipose.inference.predict import PredictedChunk, Predictor
@@ -16,8 +17,8 @@ from napari_semimultipose.poses import Poses
 if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
 
-# Frames that one member predicts before it is the next one's turn.
-_BLOCK = 256
+# Frames that one member predicts before it is the next one's turn: few at first, so that something is there soon.
+_FIRST_BLOCK, _BLOCK = 16, 128
 
 
 class EnsemblePredictor(Predictor):
@@ -61,25 +62,41 @@ def predict_stream(
     """Predict a recording piece by piece; see `inference.predict.predict_stream`.
 
     The members of an ensemble take turns at blocks of frames, so that memory stays bounded and what is
-    done when somebody stops is done by all of them.
+    done when somebody stops is done by all of them. Where a frame cannot be read, all of them see those before it.
     """
     if not isinstance(predictor, EnsemblePredictor):
         yield from predict.predict_stream(
             predictor, frames, frame_range=frame_range, follow=follow, should_stop=should_stop
         )
         return
-    for start in range(0, len(frame_range), _BLOCK):
-        block = frame_range[start : start + _BLOCK]
-        parts = []
+    start, size = 0, _FIRST_BLOCK
+    while start < len(frame_range):
+        block = frame_range[start : start + size]
+        parts: list[Poses] = []
+        broken: FramesError | None = None
         for member in predictor.members:
-            chunks = [
-                chunk.poses
-                for chunk in predict.predict_stream(
-                    member, frames, frame_range=block, follow=follow, should_stop=should_stop
-                )
-            ]
-            if sum(len(chunk) for chunk in chunks) < len(block):
+            chunks: list[Poses] = []
+            stream = predict.predict_stream(
+                member, frames, frame_range=block, follow=follow, should_stop=should_stop
+            )
+            try:
+                for chunk in stream:
+                    chunks.append(chunk.poses)
+            except FramesError as error:
+                broken = error
+                block = block[: sum(map(len, chunks))]
+                if not block:
+                    raise
+            if sum(map(len, chunks)) < len(block):
                 return  # stopped: the others have not seen these frames
             parts.append(Poses.concatenate(chunks))
-        joined = fuse(parts, most=predictor.config.max_animals)
-        yield PredictedChunk(joined, start + len(block), len(frame_range))
+        start += len(block)
+        common = set(block)
+        joined = fuse(
+            [part.select([f in common for f in part.frame.tolist()]) for part in parts],
+            most=predictor.config.max_animals,
+        )
+        yield PredictedChunk(joined, start, len(frame_range))
+        if broken is not None:
+            raise broken
+        size = min(2 * size, _BLOCK)
