@@ -69,12 +69,14 @@ def suggest_with_model(
 
     config = read_info(model).config
     views = views_of(config)
+    # Averaged over turned copies, as pictures are, the model says the same of a turned copy by construction.
+    config = config.with_settings({"predict.turns": 1})
     tables = [poses_of_recording(poses, frames) for poses in predictions]
     most = max((int(table.present.sum(1).max(initial=0)) for table in tables[:1]), default=0)
     if most:  # a model that sees more than was kept does not contradict itself by that
         config = config.with_settings({"predict.max_animals": most})
     known: frozenset[int] = frozenset().union(
-        *(labelled_frames(poses_of_recording(poses, frames)) for poses in labels)
+        *(labelled_frames(poses_of_recording(poses, frames, by_name=True)) for poses in labels)
     )
     yield Progress(0, 1, "loading the model")
     predictor = load_predictor(model, config.predict)

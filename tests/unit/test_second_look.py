@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_semimultipose import second_look
-from napari_semimultipose.config import Config
+from napari_semimultipose.config import Config, PredictConfig
 from napari_semimultipose.errors import LabelsError, ModelError
 from napari_semimultipose.inference import members, predict
 from napari_semimultipose.inference.copies import View, predict_copies
@@ -89,6 +89,21 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
 
 def ask(frames: Frames, count: int, **more: object) -> list:
     return drain(second_look.suggest_with_model(Path("model"), frames, count, **more))  # type: ignore[arg-type]
+
+
+def test_the_model_is_not_averaged_over_turned_copies(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for pictures: it would say the same of a turned copy by construction."""
+    turns: list[int] = []
+
+    def load(path: Path, config: PredictConfig) -> Reader:
+        turns.append(config.turns)
+        return reader
+
+    monkeypatch.setattr(members, "load_predictor", load)
+    ask(recording()[0], 1)
+    assert turns == [1]
 
 
 def test_the_frame_on_which_the_model_dreams_is_found(reader: Reader) -> None:
