@@ -333,8 +333,9 @@ def _one_camera(whole: Poses, own: Poses, view: int) -> Poses:
     single = (whole.track < 0).all()
     track = whole.track
     names = whole.track_names
-    if single and (own.track >= 0).any():
-        track, names = np.zeros_like(track), own.track_names
+    tracked = own.track[own.track >= 0]
+    if single and tracked.size:  # of one animal, under the number that it has most often here
+        track, names = np.full_like(track, np.bincount(tracked).argmax()), own.track_names
     parts = Poses(
         own.skeleton if own.skeleton.keypoints == _names(whole, k) else Skeleton(_names(whole, k)),
         whole.xy[:, :, columns],

@@ -310,6 +310,15 @@ def test_mirrored_keypoints_are_smoothed_together() -> None:
     np.testing.assert_allclose(result.xy[:, 0, 6], 50.0, atol=1e-6)
 
 
+def test_the_animal_keeps_the_name_of_its_track_in_several_cameras() -> None:
+    _, _, members = seen_by_cameras(1000.0, 100)
+    tables = [
+        replace(fused(m), track=np.full((100, 1), 2), track_names=("x", "y", "z")) for m in members
+    ]
+    for found in smooth_cameras(tables).poses:
+        assert [found.track_names[t] for t in np.unique(found.track)] == ["z"]
+
+
 @pytest.mark.parametrize("calibrated", [True, False])
 def test_a_body_part_that_one_view_never_shows_does_not_stop_the_others(calibrated: bool) -> None:
     _, pixels, members = seen_by_cameras(10.0 if calibrated else 1000.0, 200)
