@@ -357,7 +357,10 @@ def open_for_prediction(
         frames = _open(source, opened)
         video = video_of(frames)
     chosen: Sequence[int] = _chosen(len(frames), frame_range)
-    listed = path is not None and path.suffix.lower() == _LIST_SUFFIX
+    # A list of files, given as such or in a text file; the images of a folder follow each other.
+    listed = (path is not None and path.suffix.lower() == _LIST_SUFFIX) or (
+        isinstance(source, (list, tuple))
+    )
     if frames.stored is not None:
         wanted = set(chosen)
         chosen = [i for i in frames.stored if i in wanted]

@@ -52,6 +52,13 @@ def levels(recordings: list) -> list[int]:
     return [int(frames[i][0, 0, 0]) for frames in recordings for i in range(len(frames))]
 
 
+def test_images_of_a_list_do_not_follow_each_other(bees: Path, opened: ExitStack) -> None:
+    images = [bees / name for name in NAMES]
+    (bees / "list.txt").write_text("\n".join(NAMES))
+    for source, sequence in ((images, False), (bees / "list.txt", False), (bees / "labeled", True)):
+        assert open_for_prediction(source, opened)[0].sequence == sequence
+
+
 def test_lists_choose_labels_and_hide_frames(bees: Path, opened: ExitStack) -> None:
     labels = labels_on(NAMES, [0, 1, 2, 3, 4])
     found = open_for_training(
