@@ -42,6 +42,24 @@ class PartialPredictionError(FramesError):
         return type(self), (str(self), self.poses)
 
 
+class UnsavedPosesError(LabelsError):
+    """Poses that took long to make could not be written.
+
+    Parameters
+    ----------
+    message : str
+    poses : Poses
+        What could not be written.
+    """
+
+    def __init__(self, message: str, poses: Poses) -> None:
+        super().__init__(message)
+        self.poses = poses
+
+    def __reduce__(self) -> tuple[type[UnsavedPosesError], tuple[str, Poses]]:
+        return type(self), (str(self), self.poses)
+
+
 class ConfigError(SemiMultiPoseError):
     """A setting has a value that cannot work."""
 

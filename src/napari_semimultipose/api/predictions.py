@@ -18,7 +18,13 @@ from napari_semimultipose.config import (
     SmoothConfig,
     TrackConfig,
 )
-from napari_semimultipose.errors import ConfigError, FramesError, PartialPredictionError
+from napari_semimultipose.errors import (
+    ConfigError,
+    FramesError,
+    PartialPredictionError,
+    SemiMultiPoseError,
+    UnsavedPosesError,
+)
 from napari_semimultipose.poses import Poses
 
 if TYPE_CHECKING:
@@ -75,14 +81,19 @@ def predict(
         When `model` is no usable model folder.
     PartialPredictionError
         When a frame cannot be read; it holds the poses of those before it, which are also written to `out`.
+    UnsavedPosesError
+        When `out`, which could be written before the prediction, cannot be written after it; it holds the poses.
     FramesError, LabelsError
         When frames cannot be found, or the first of them cannot be read, or `out` cannot be written.
     """
     from napari_semimultipose.inference.members import load_predictor
     from napari_semimultipose.inference.predict import Predictor, joined
+    from napari_semimultipose.io.labels import check_target
     from napari_semimultipose.recordings import open_for_prediction
     from napari_semimultipose.tracking.identity import IdentityTracker, relabel
 
+    if out is not None:
+        check_target(out)
     base = config or (model.info.config if isinstance(model, Predictor) else _saved_config(model))
     config = _for_animals(base, animals)
     stop = should_stop or (lambda: False)
@@ -115,7 +126,13 @@ def predict(
         if tracker is not None:
             result = relabel(result, tracker.finish())
     if out is not None:
-        write_poses(result, out)
+        try:
+            write_poses(result, out)
+        except (SemiMultiPoseError, OSError) as error:
+            raise UnsavedPosesError(
+                f"{out} could not be written: {error}; the poses are in `poses` of this error",
+                result,
+            ) from error
     if broken is not None:
         where = "" if out is None else f", and are in {out}"
         raise PartialPredictionError(

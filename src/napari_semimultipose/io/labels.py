@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -283,14 +284,8 @@ def write_poses(
         When the format is unknown, cannot be written, or cannot hold these poses at all.
     """
     place = Path(path)
-    known = _format_to_write(place) if format is None else _format(format)
-    if not known.writes:
-        raise LabelsError(f"{known.title} can be read, but not written: {_choices('writes')}")
+    known = _writable(place, format)
     writer: Callable[..., list[str]] = _load(known.writer)
-    if not known.folder and known.suffixes and not place.name.lower().endswith(known.suffixes):
-        raise LabelsError(
-            f"{known.title} files end with {' or '.join(known.suffixes)}, not {place.name!r}"
-        )
     options = {"target": place} if known.needs_target and place.is_file() else {}
     try:
         if place.suffix.lower() in _HDF5:
@@ -355,6 +350,37 @@ def _detect_hdf5(path: Path) -> str:
             f"{path} is no HDF5 file, or it is cut off: {error}. Take another copy of it."
         ) from error
     return "deeplabcut"
+
+
+def check_target(path: str | os.PathLike[str], *, format: str | None = None) -> None:
+    """Make sure that poses can be written somewhere, before they are made.
+
+    Raises
+    ------
+    LabelsError
+        When the format is unknown or cannot be written, or no file can be made there.
+    """
+    _writable(Path(path), format)
+    folder = Path(os.path.realpath(path)).parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise LabelsError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _writable(place: Path, format: str | None) -> Format:
+    """Return the format in which a file is written."""
+    known = _format_to_write(place) if format is None else _format(format)
+    if not known.writes:
+        raise LabelsError(f"{known.title} can be read, but not written: {_choices('writes')}")
+    if not known.folder and known.suffixes and not place.name.lower().endswith(known.suffixes):
+        raise LabelsError(
+            f"{known.title} files end with {' or '.join(known.suffixes)}, not {place.name!r}"
+        )
+    return known
 
 
 def _format_to_write(path: Path) -> Format:

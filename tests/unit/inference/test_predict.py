@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from contextlib import ExitStack
@@ -12,8 +13,15 @@ import numpy as np
 import pytest
 import torch
 
+from napari_semimultipose import api
 from napari_semimultipose.config import Config
-from napari_semimultipose.errors import FramesError, ModelError, SemiMultiPoseError
+from napari_semimultipose.errors import (
+    FramesError,
+    LabelsError,
+    ModelError,
+    SemiMultiPoseError,
+    UnsavedPosesError,
+)
 from napari_semimultipose.inference import pictures
 from napari_semimultipose.inference.decode import Detections
 from napari_semimultipose.inference.predict import Predictor, joined, predict_stream
@@ -300,6 +308,29 @@ def test_a_damaged_frame_is_told_after_all_before_it(
     with pytest.raises(FramesError, match="frame 5"):
         predict()
     assert done == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["poses.xyz", "file/poses.slp"])
+def test_a_file_that_cannot_be_written_is_told_before_the_prediction(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabelsError, match=r"xyz|cannot be written"):
+        api.predict(tmp_path / "no model", tmp_path / "no video", out=tmp_path / name)
+
+
+def test_poses_that_cannot_be_written_are_in_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(poses: Poses, path: Path, **more: object) -> list[str]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_semimultipose.io.labels.write_poses", full)
+    picture = spots([(20.0, 30.0)])
+    with pytest.raises(UnsavedPosesError, match="No space left") as caught:
+        api.predict(predictor(), picture[None], out=tmp_path / "poses.slp")
+    assert len(caught.value.poses) == 1
+    assert len(pickle.loads(pickle.dumps(caught.value)).poses) == 1
 
 
 def test_of_a_file_that_holds_some_frames_these_are_predicted() -> None:
