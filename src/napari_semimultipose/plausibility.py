@@ -265,7 +265,7 @@ def temporal_metric(poses: Poses, size: float) -> Metric:
         Size of the median animal, px; NaN where it is unknown, then nothing limits the tolerated way.
     """
     way = np.full(poses.xy.shape[:3], np.nan)
-    step = usual_step(poses)
+    step = usual_step(poses.frame)
     n, k = poses.xy.shape[1:3]
     block = max(16, 2_000_000 // max(1, n * n * k))
     for start in range(1, len(poses), block):

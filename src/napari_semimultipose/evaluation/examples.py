@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_semimultipose.config import EvaluateConfig
 from napari_semimultipose.evaluation.detection import match_one_to_one, oks_with_swaps
-from napari_semimultipose.evaluation.pairing import keypoint_index, pair_frames
 from napari_semimultipose.evaluation.scores import animal_areas
+from napari_semimultipose.io.pairing import keypoint_index, pair_frames
 from napari_semimultipose.poses import BoolArray, FloatArray, IntArray, Poses, Visibility
 
 _POOL = 4  # examples are taken from so many times their number

@@ -20,8 +20,8 @@ from napari_semimultipose.evaluation.detection import (
     match_one_to_one,
     oks_with_swaps,
 )
-from napari_semimultipose.evaluation.pairing import keypoint_index, pair_frames
 from napari_semimultipose.evaluation.tracks import track_scores
+from napari_semimultipose.io.pairing import keypoint_index, pair_frames
 from napari_semimultipose.matching import pose_area
 from napari_semimultipose.poses import (
     BoolArray,

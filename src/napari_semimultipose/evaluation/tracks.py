@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_semimultipose.config import EvaluateConfig
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.evaluation.pairing import keypoint_index, pair_frames
+from napari_semimultipose.io.pairing import keypoint_index, pair_frames
 from napari_semimultipose.matching import assign, oks, pose_area, squared_distances
 from napari_semimultipose.poses import FloatArray, IntArray, Poses
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath, PureWindowsPath
@@ -9,6 +11,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from napari_semimultipose.errors import LabelsError
 
 _MARK = "::"
+_NUMBER = re.compile(r"\d+$")
 
 
 def embedded_place(file: str, dataset: str) -> str:
@@ -98,6 +101,20 @@ def match_names(wanted: Sequence[str], have: Sequence[str]) -> list[int | None]:
             )
         found.append(best[0] if best else None)
     return found
+
+
+def frame_numbers(images: Sequence[str]) -> list[int] | None:
+    """Return the frame that each image was taken from, where the names tell: ``img0042.png`` from frame 42.
+
+    None where a name ends with no number, or two with the same one; and where the numbers follow each other, since
+    such a list is a recording itself, in which the place of an image is its frame.
+    """
+    ends = [_NUMBER.search(PurePosixPath(name.replace("\\", "/")).stem) for name in images]
+    numbers = [int(end.group()) for end in ends if end is not None]
+    if not numbers or len(set(numbers)) < len(images):
+        return None
+    follow = all(b - a == 1 for a, b in itertools.pairwise(numbers))
+    return None if follow else numbers
 
 
 def same_place(a: Sequence[str], b: Sequence[str]) -> bool:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.frames import Frames
-from napari_semimultipose.io.places import full_name, match_names, name_parts
-from napari_semimultipose.poses import Poses, Source, Video
+from napari_semimultipose.io.places import (
+    frame_numbers,
+    full_name,
+    match_names,
+    name_parts,
+    same_place,
+)
+from napari_semimultipose.poses import IntArray, Poses, Source, Video
 
 
-def poses_of_recording(poses: Poses, frames: Frames, video: int | None = None) -> Poses:
+def poses_of_recording(
+    poses: Poses, frames: Frames, video: int | None = None, *, by_name: bool = False
+) -> Poses:
     """Poses on the frames of a recording, numbered as its frames are, sorted.
 
-    Images are recognised by name, frames of videos by number.
+    Images are recognised by name, frames of videos by number; images that were taken from a video by the number in
+    their name (`io.places.frame_numbers`).
 
     Parameters
     ----------
@@ -27,6 +37,8 @@ def poses_of_recording(poses: Poses, frames: Frames, video: int | None = None) -
     video : int, optional
         Index of its video in `poses`, where that is known. By default the only video, or those with the
         file name of the recording, or those that share images with it.
+    by_name : bool
+        Whether the only video, too, belongs to the recording only where its name does not say otherwise.
 
     Returns
     -------
@@ -39,7 +51,7 @@ def poses_of_recording(poses: Poses, frames: Frames, video: int | None = None) -
         When the name of an image fits several images.
     """
     number = np.full(len(poses), -1, np.int64)
-    for index in _videos_of(poses, frames) if video is None else [video]:
+    for index in _videos_of(poses, frames, by_name) if video is None else [video]:
         rows = np.flatnonzero(poses.video == index)
         place = _places(poses.videos[index], frames)
         old = poses.frame[rows]
@@ -74,11 +86,8 @@ def with_empty_frames(poses: Poses) -> Poses:
 
     Files leave such frames out. Predictions of frames far from each other stay as they are.
     """
-    step = usual_step(poses)
     frame = poses.frame
-    if len(frame) < 2 or len(frame) * step < (frame[-1] - frame[0]) / 2:
-        return poses
-    every = np.union1d(np.arange(frame[0], frame[-1], step), frame)
+    every = all_frames(frame)
     if len(every) == len(frame):
         return poses
     index = np.searchsorted(every, frame)
@@ -96,9 +105,20 @@ def with_empty_frames(poses: Poses) -> Poses:
     return replace(poses, xy=xy, frame=every, video=np.zeros(len(every), np.int64), **wide)
 
 
-def usual_step(poses: Poses) -> int:
-    """Distance between neighbouring frames that occurs most often; 1 for a single frame."""
-    steps = np.diff(poses.frame)
+def all_frames(frame: IntArray) -> IntArray:
+    """Return sorted frames [F] with those between them that lack at the usual distance.
+
+    Frames far from each other stay as they are.
+    """
+    step = usual_step(frame)
+    if len(frame) < 2 or len(frame) * step < (frame[-1] - frame[0]) / 2:
+        return frame
+    return np.union1d(np.arange(frame[0], frame[-1], step), frame)
+
+
+def usual_step(frame: IntArray) -> int:
+    """Distance between neighbouring ones of sorted frames that occurs most often; 1 for a single frame."""
+    steps = np.diff(frame)
     return int(np.bincount(np.minimum(steps, 10_000)).argmax()) if len(steps) else 1
 
 
@@ -129,10 +149,10 @@ def same_keypoints(first: Poses, other: Poses) -> Poses:
     )
 
 
-def _videos_of(poses: Poses, frames: Frames) -> list[int]:
+def _videos_of(poses: Poses, frames: Frames, by_name: bool) -> list[int]:
     """Videos of poses that are the recording, as far as names tell."""
     if len(poses.videos) == 1:
-        return [0]
+        return [0] if not by_name or _may_be(poses.videos[0], frames) else []
     if frames.names:
         return _lists_of(poses, frames)
     name = name_parts(frames.path or "")[-1:]
@@ -149,6 +169,23 @@ def _videos_of(poses: Poses, frames: Frames) -> list[int]:
             f"more like {frames.path} than the others: save those of each in a file of its own"
         ) from None
     return [] if best is None else [same[best]]
+
+
+def _may_be(video: Video, frames: Frames) -> bool:
+    """Whether the names of a video and its images may be those of a recording."""
+    if video.images and frames.names:
+        own = {full[-1]: full for name in frames.names if (full := _full(frames.path, name))}
+        theirs = [_full(video.path, name) for name in video.images]
+        return any(
+            same_place(full, own[full[-1]]) for full in theirs if full[-1:] and full[-1] in own
+        )
+    if video.images:  # taken from a video, they lie in a folder that is called as it is
+        named = [*name_parts(video.path)[-1:], *_full(video.path, video.images[0])[-2:-1]]
+    else:
+        named = list(name_parts(video.path)[-1:])
+    own_name = name_parts(frames.path or "")[-1:]
+    stems = {PurePosixPath(name).stem for name in named}
+    return not stems or not own_name or PurePosixPath(own_name[0]).stem in stems
 
 
 def _lists_of(poses: Poses, frames: Frames) -> list[int]:
@@ -177,4 +214,5 @@ def _places(video: Video, frames: Frames) -> np.ndarray:
     if video.images and frames.names:
         found = match_names(list(video.images), list(frames.names))
         return np.array([-1 if i is None else i for i in found], np.int64)
-    return np.arange(len(frames))
+    numbers = frame_numbers(video.images) if video.images and frames.path else None
+    return np.arange(len(frames)) if numbers is None else np.array(numbers, np.int64)

@@ -156,7 +156,7 @@ def _jumps(poses: Poses) -> Generator[float, None, Measure]:
     """Distance of a keypoint from the middle between its places one frame before and after."""
     size, names = body_px(poses), poses.skeleton.keypoints
     jump, keypoint = np.full(len(poses), np.nan), np.zeros(len(poses), np.int64)
-    step = usual_step(poses)
+    step = usual_step(poses.frame)
     block = block_of(poses, poses.xy.shape[1])
     for start in range(1, len(poses) - 1, block):
         stop = min(start + block, len(poses) - 1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.io.pairing import pair_frames
 from napari_semimultipose.labeling.pairs import paired, pairwise_distances
 from napari_semimultipose.labeling.problems import Kind, Problem
 from napari_semimultipose.labeling.shapes import (
@@ -89,7 +89,7 @@ def check_labels(labels: Poses, predictions: Poses | None = None) -> list[LabelP
     labels : Poses
         Labelled animals of one or more videos; predicted ones among them are passed over.
     predictions : Poses, optional
-        Of the same frames and keypoints, in the videos of the labels.
+        Of the same frames (see `io.pairing.pair_frames`) and keypoints.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def check_labels(labels: Poses, predictions: Poses | None = None) -> list[LabelP
     Raises
     ------
     LabelsError
-        When the predictions have other keypoints.
+        When the predictions have other keypoints, or are of other frames.
     """
     if predictions is not None and predictions.skeleton.keypoints != labels.skeleton.keypoints:
         raise LabelsError(
@@ -271,15 +271,10 @@ def _seen_by_model(
         return seen, score
     mirror = labels.skeleton.with_guessed_symmetry().mirror_index
     limit = _FAR * body_px(labels)
-    place = {
-        (int(v), int(f)): i
-        for i, (v, f) in enumerate(
-            zip(_videos_of(predictions, labels), predictions.frame, strict=True)
-        )
-    }
+    partner = pair_frames(predictions, labels)
     for r in np.unique(row).tolist():
-        other = place.get((int(labels.video[r]), int(labels.frame[r])))
-        if other is None:
+        other = int(partner[r])
+        if other < 0:
             continue
         members = np.flatnonzero(row == r)
         here, there = labels.xy[r, slot[members]][None], predictions.xy[other][None]
@@ -287,20 +282,11 @@ def _seen_by_model(
         away = np.minimum(
             pairwise_distances(here, there), pairwise_distances(here[:, :, mirror], there)
         )
-        partner = paired(np.where(away < limit, away, np.inf))[0]
-        known: BoolArray = partner >= 0
-        seen[members[known]] = predictions.xy[other, partner[known]]
-        score[members[known]] = predictions.score[other, partner[known]]
+        animal = paired(np.where(away < limit, away, np.inf))[0]
+        known: BoolArray = animal >= 0
+        seen[members[known]] = predictions.xy[other, animal[known]]
+        score[members[known]] = predictions.score[other, animal[known]]
     return seen, score
-
-
-def _videos_of(predictions: Poses, labels: Poses) -> Sequence[int]:
-    """For each row of predictions the index of its video in the labels."""
-    if len(labels.videos) == len(predictions.videos) == 1:
-        return [0] * len(predictions)
-    where = {video.path: i for i, video in reversed(list(enumerate(labels.videos)))}
-    table = [where.get(video.path, -1) for video in predictions.videos]
-    return [table[v] for v in predictions.video.tolist()]
 
 
 def _robust(value: FloatArray, floor: float) -> FloatArray:

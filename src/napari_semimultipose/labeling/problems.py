@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.config import ReviewConfig
+from napari_semimultipose.labeling.alignment import all_frames
 from napari_semimultipose.labeling.labelled_range import LabelledPlaces, LabelledPoses
 from napari_semimultipose.labeling.shapes import ENOUGH_POSES, UsualShape, part_name, parts_of
 from napari_semimultipose.labeling.sights import Sights, Steps
@@ -241,8 +242,9 @@ def _jumps(
             wrong: list[int] = []
         else:
             # One that leaps moves the middle of the animal, from which the others then seem to move.
-            most = np.nanmax(parts[group], axis=1, keepdims=True)
-            far = (excess[group] > 1) & (parts[group] > most / 2)
+            alone = steps.select(group).from_median(sights)
+            most = np.nanmax(alone, axis=1, keepdims=True)
+            far = (excess[group] > 1) & (alone > most / 2)
             wrong = np.flatnonzero(far.any(0)).tolist()
             speed = float(parts[i, worst[i]])
             text = f"{sights.skeleton.keypoints[worst[i]]} jumps {speed:.0f} px a frame"
@@ -264,18 +266,18 @@ def _counts(sights: Sights, config: ReviewConfig) -> list[Problem]:
     """Frames with more or less animals than there are."""
     if not config.animals:
         return []
-    count = sights.present.sum(1)
+    frame, row_of, count = _with_holes(sights)
     difference = count - config.animals
     problems = []
     for kind, sign in ((Kind.MISSING, -1), (Kind.SURPLUS, 1)):
         rows = np.flatnonzero(difference * sign > 0)
-        for start, stop in _runs(np.zeros(len(rows)), sights.frame[rows], config.merge_frames):
+        for start, stop in _runs(np.zeros(len(rows)), frame[rows], config.merge_frames):
             group = rows[start:stop]
             row = int(group[np.abs(difference[group]).argmax()])
             problems.append(
                 Problem(
-                    kind, int(sights.frame[group[0]]), int(sights.frame[group[-1]]),
-                    int(sights.frame[row]), int(sights.rows[row]), (), float(count[row]),
+                    kind, int(frame[group[0]]), int(frame[group[-1]]),
+                    int(frame[row]), int(sights.rows[row_of[row]]), (), float(count[row]),
                     1.0 + abs(int(difference[row])) / config.animals,
                     f"{count[row]} of {config.animals} animals"
                     if sign < 0
@@ -283,6 +285,18 @@ def _counts(sights: Sights, config: ReviewConfig) -> list[Problem]:
                 )
             )  # fmt: skip
     return problems
+
+
+def _with_holes(sights: Sights) -> tuple[IntArray, IntArray, IntArray]:
+    """Frames [F], row of each in the sights, and number of animals, with frames that the file left out as empty.
+
+    Formats leave out frames on which nothing was found. They have the row before. Predictions of frames far from
+    each other have no holes.
+    """
+    frame, count = sights.frame, sights.present.sum(1)
+    every = all_frames(frame)
+    row_of = np.searchsorted(frame, every, side="right") - 1
+    return every, row_of, np.where(frame[row_of] == every, count[row_of], 0)
 
 
 # ------------------------------------------------------------------- confidence

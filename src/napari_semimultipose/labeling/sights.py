@@ -135,6 +135,22 @@ class Steps:
         shift, parts = self._measure(sights)
         return np.hypot(*shift.T) / self.frames, parts / self.frames[:, None]
 
+    def select(self, index: IntArray) -> Steps:
+        """Return some of the steps."""
+        return Steps(self.a[index], self.b[index], self.frames[index])
+
+    def from_median(self, sights: Sights) -> FloatArray:
+        """Distance [S, K] in px of the movement of each keypoint from the median movement of all.
+
+        Unlike their mean, it does not follow a few keypoints of three or more that leap.
+        """
+        move = sights.xy[self.b] - sights.xy[self.a]
+        known = np.isfinite(move[..., 0]).any(1)
+        middle = np.full((len(move), 1, 2), np.nan)
+        middle[known, 0] = np.nanmedian(move[known], axis=1)
+        away = move - middle
+        return np.asarray(np.hypot(away[..., 0], away[..., 1]))
+
     def _measure(self, sights: Sights) -> tuple[FloatArray, FloatArray]:
         shift = sights.center[self.b] - sights.center[self.a]
         parts = np.full((len(self.a), len(sights.skeleton)), np.nan)

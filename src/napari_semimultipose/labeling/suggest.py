@@ -130,7 +130,7 @@ def suggest_frames(
         For ``uncertain``: those of one model, or of several whose disagreement counts; the first ones
         are judged.
     labels : sequence of Poses
-        What is labelled already, perhaps of more recordings. The most of them with the keypoints of
+        What is labelled already, perhaps of more or of other recordings, told by their names. The most of them with the keypoints of
         the predictions say which shape is usual.
     judge : callable, optional
         Measures predictions against what labels allow: a generator of the share that is done, which
@@ -156,7 +156,7 @@ def suggest_frames(
     """
     if count < 1:
         raise ConfigError(f"the number of suggestions must be 1 or more, got {count}")
-    aligned = [poses_of_recording(poses, frames) for poses in labels]
+    aligned = [poses_of_recording(poses, frames, by_name=True) for poses in labels]
     known: frozenset[int] = frozenset().union(*map(labelled_frames, aligned))
     if by == "even":
         return suggest_even(frames, count, known)

@@ -12,8 +12,8 @@ import numpy as np
 
 from napari_semimultipose.config import EvaluateConfig
 from napari_semimultipose.evaluation import confidence, examples, figures
-from napari_semimultipose.evaluation.pairing import keypoint_index
 from napari_semimultipose.evaluation.scores import evaluate
+from napari_semimultipose.io.pairing import keypoint_index
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.reports.page import Image, Page, Section, number
 from napari_semimultipose.reports.pictures import COLOURS, FrameReader, comparison

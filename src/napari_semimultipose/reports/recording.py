@@ -9,9 +9,9 @@ import numpy as np
 
 from napari_semimultipose.config import EvaluateConfig, ReviewConfig
 from napari_semimultipose.evaluation.examples import outcomes_of
-from napari_semimultipose.evaluation.pairing import pair_frames
 from napari_semimultipose.evaluation.scores import true_poses
 from napari_semimultipose.io.frames import Frames
+from napari_semimultipose.io.pairing import pair_frames
 from napari_semimultipose.labeling.problems import find_problems
 from napari_semimultipose.poses import Poses, Source
 from napari_semimultipose.reports.comparison import (

@@ -52,6 +52,36 @@ def test_a_single_video_may_have_moved() -> None:
     assert poses_of_recording(labels, recording(path="here.mp4")).frame.tolist() == [2, 8]
 
 
+@pytest.mark.parametrize(
+    ("video", "here", "names", "same"),
+    [
+        (Video("/x/monday.mp4"), "tuesday.mp4", None, False),
+        (Video("/x/monday.mp4"), "/y/monday.avi", None, True),
+        (Video(), "tuesday.mp4", None, True),
+        (Video("/x/monday.mp4"), None, None, True),
+        (Video("labeled-data/a", ("img1.png", "img8.png")), "b.mp4", None, False),
+        (Video("labeled-data", ("a/img1.png", "a/img8.png")), "/v/a.mp4", None, True),
+        (Video("labeled-data/a", ("img1.png", "img8.png")), "/d/b", ("img1.png", "img8.png"), False),
+        (Video("labeled-data/a", ("img1.png", "img8.png")), "/d/a", ("img1.png", "img8.png"), True),
+        (Video("", ("img1.png", "img8.png")), "/d/b", ("img1.png", "img8.png"), True),
+    ],
+)  # fmt: skip
+def test_labels_belong_to_recordings_of_their_name(
+    video: Video, here: str | None, names: tuple[str, ...] | None, same: bool
+) -> None:
+    labels = poses([0, 1], (video,))
+    found = poses_of_recording(labels, recording(path=here, names=names), by_name=True)
+    assert bool(len(found)) == same
+    assert len(poses_of_recording(labels, recording(path=here, names=names)))
+
+
+def test_pictures_of_a_video_are_the_frames_that_their_names_say() -> None:
+    labels = poses([0, 1, 2], (Video("a", ("img002.png", "img007.png", "img300.png")),))
+    assert poses_of_recording(labels, recording(path="a.mp4")).frame.tolist() == [2, 7]
+    labels = poses([0, 1, 2], (Video("a", ("img002.png", "img003.png", "img004.png")),))
+    assert poses_of_recording(labels, recording(path="a.mp4")).frame.tolist() == [0, 1, 2]
+
+
 def test_frames_without_animals_are_filled_in_between_others_only() -> None:
     full = with_empty_frames(poses([3, 4, 7, 8, 9]))
     assert full.frame.tolist() == [3, 4, 5, 6, 7, 8, 9]
@@ -62,8 +92,8 @@ def test_frames_without_animals_are_filled_in_between_others_only() -> None:
 
 
 def test_the_usual_step() -> None:
-    assert usual_step(poses([4])) == 1
-    assert usual_step(poses([0, 5, 10, 11])) == 5
+    assert usual_step(poses([4]).frame) == 1
+    assert usual_step(poses([0, 5, 10, 11]).frame) == 5
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])

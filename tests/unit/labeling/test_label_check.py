@@ -11,7 +11,7 @@ from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.labeling.label_check import LEAST_DOUBT, check_labels
 from napari_semimultipose.labeling.problems import Kind
 from napari_semimultipose.labeling.shapes import UsualShape
-from napari_semimultipose.poses import Poses, Skeleton, Source
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 from napari_semimultipose.sides import swapped
 
 SKELETON = Skeleton(
@@ -174,3 +174,21 @@ def test_deviations_do_not_depend_on_place_and_direction() -> None:
     shape = UsualShape.of(poses.xy.reshape(-1, 5, 2), 54.0)
     turned = poses.xy[0] @ np.array([[0, 1], [-1, 0]]) + 500
     np.testing.assert_allclose(shape.deviations(turned), shape.deviations(poses.xy[0]))
+
+
+def test_predictions_are_paired_by_name_and_of_other_frames_refused() -> None:
+    poses = bees()
+    xy = poses.xy.copy()
+    xy[9, 1, 1] += [0.0, 9.0]
+    labels = replace(poses, xy=xy, videos=(Video("/old/videos/a.mp4"), Video("/old/videos/b.mp4")))
+    moved = replace(poses, videos=(Video("/new/project/videos/a.mp4"),))
+    assert places(check_labels(labels, moved), Kind.MODEL) == {(9, 1)}
+    # A list of some pictures, and the predictions of all pictures of their folder.
+    names = tuple(f"img{i:03}.png" for i in range(0, 120, 3))
+    listed = replace(poses, xy=xy, videos=(Video("clip", names),))
+    everything = tuple(f"img{i:03}.png" for i in range(120))
+    seen = replace(poses, frame=poses.frame * 3, videos=(Video("clip", everything),))
+    assert places(check_labels(listed, seen), Kind.MODEL) == {(9, 1)}
+    other = replace(poses, videos=(Video("clip", tuple(f"x{i}.png" for i in range(40))),))
+    with pytest.raises(LabelsError, match="no frame of the predictions"):
+        check_labels(listed, other)

@@ -141,6 +141,28 @@ def test_a_wrong_number_of_animals(truth, kind):
     assert not [p for p in find_problems(poses) if p.kind is kind]
 
 
+def test_animals_are_missing_where_the_file_has_no_row(truth):
+    rows = np.delete(np.arange(len(truth)), np.arange(50, 80))
+    left_out = truth.select(rows)
+    problem = only(find_problems(left_out, ReviewConfig(animals=3)), Kind.MISSING)
+    assert (problem.first, problem.last, problem.text) == (50, 79, "0 of 3 animals")
+    assert left_out.frame[problem.row] == 49
+    sparse = truth.select([0, 1, 200])  # nobody looked at the frames between
+    assert not [p for p in find_problems(sparse, ReviewConfig(animals=3)) if p.kind is Kind.MISSING]
+
+
+def test_one_of_three_keypoints_that_leaps_is_named_alone():
+    rng = np.random.default_rng(0)
+    path = np.cumsum(rng.normal(0, 1, (200, 2)), 0)[:, None]
+    for leaping in range(3):
+        xy = path + np.array([[0, 0], [20, 0], [40, 0]]) + rng.normal(0, 0.5, (200, 3, 2))
+        xy[90, leaping] += [45.0, 30]
+        poses = Poses(
+            Skeleton(("a", "b", "c")), xy[:, None], np.arange(200), track=np.zeros((200, 1), int)
+        )
+        assert only(find_problems(poses), Kind.JUMP).keypoints == (leaping,)
+
+
 def test_low_confidence_of_an_animal_or_of_its_keypoints(truth):
     grade, score = truth.instance_score.copy(), truth.score.copy()
     grade[10:14, 0] = 0.2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.evaluation.pairing import keypoint_index, pair_frames
+from napari_semimultipose.io.pairing import keypoint_index, pair_frames
 from napari_semimultipose.poses import Poses, Skeleton, Video
 
 SKELETON = Skeleton(("a", "b"))
@@ -53,6 +53,23 @@ def test_a_file_name_that_fits_several_images_is_an_error() -> None:
     truth = pictures("data", "day1/img.png", "day2/img.png")
     with pytest.raises(LabelsError, match="could be any of"):
         pair_frames(pictures("copy", "img.png"), truth)
+
+
+def test_pictures_of_a_video_are_the_frames_that_their_names_say() -> None:
+    truth = pictures("labeled-data/day", "img0010.png", "img0500.png", "img0900.png")
+    prediction = table((Video("day.mp4"),), [(0, f) for f in (0, 1, 2, 10, 500)])
+    assert pair_frames(prediction, truth).tolist() == [3, 4, -1]
+    assert pair_frames(truth, prediction).tolist() == [-1, -1, -1, 0, 1]
+    array = table((Video(),), [(0, 0), (0, 1), (0, 2)])  # of these pictures, in their order
+    assert pair_frames(array, truth).tolist() == [0, 1, 2]
+
+
+def test_pictures_that_are_a_recording_are_the_frames_at_their_places() -> None:
+    truth = pictures("day", "img1.png", "img2.png", "img3.png")
+    prediction = table((Video("day.mp4"),), [(0, 0), (0, 1), (0, 2)])
+    assert pair_frames(prediction, truth).tolist() == [0, 1, 2]
+    unnumbered = pictures("day", "a.png", "b.png", "c7.png")
+    assert pair_frames(prediction, unnumbered).tolist() == [0, 1, 2]
 
 
 def test_frames_of_one_video_by_index_whatever_its_path() -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.io.places import full_name, match_names, name_parts
-from napari_semimultipose.poses import IntArray, Poses
+from napari_semimultipose.io.places import frame_numbers, full_name, match_names, name_parts
+from napari_semimultipose.poses import IntArray, Poses, Video
 
 
 def pair_frames(prediction: Poses, truth: Poses) -> IntArray:
     """Find for every row of the truth the row of the predictions that shows the same frame.
 
     Images are matched by name: those whose paths share the longest tail, at least the file name
-    (`match_names`), each one once. Frames of videos, and of videos against named images, are
-    matched by index; their videos by path in the same manner, or, when both sides have a single
-    video, whatever its path.
+    (`match_names`), each one once. Frames of videos are matched by number; their videos by path in the same manner, or,
+    when both sides have a single video, whatever its path. An image against the frames of a video file is the
+    one that its name says (``img0042.png``: frame 42), unless its list is a recording itself (`frame_numbers`);
+    then, and against arrays, it is the one at its place in the list.
 
     Parameters
     ----------
@@ -107,16 +108,32 @@ def _pair_by_index(prediction: Poses, truth: Poses) -> list[int]:
             [truth.videos[v].path for v in wanted], [prediction.videos[v].path for v in have]
         )
         clips = {wanted[t]: have[p] for t, p in pairs.items()}
+    partner = {p: t for t, p in clips.items()}
+    mine = {t: _numbering(truth.videos[t], prediction.videos[p]) for t, p in clips.items()}
+    other = {p: _numbering(prediction.videos[p], truth.videos[t]) for p, t in partner.items()}
     place = {
-        key: row
-        for row, key in enumerate(
+        (v, other.get(v, _same)(f)): row
+        for row, (v, f) in enumerate(
             zip(prediction.video.tolist(), prediction.frame.tolist(), strict=True)
         )
     }
     return [
-        place.get((clips.get(v, -1), f), -1)
+        place.get((clips.get(v, -1), mine.get(v, _same)(f)), -1)
         for v, f in zip(truth.video.tolist(), truth.frame.tolist(), strict=True)
     ]
+
+
+def _numbering(video: Video, other: Video) -> Callable[[int], int]:
+    """Return what the frames of a video are called in another one."""
+    numbers = frame_numbers(video.images) if video.images and other.path else None
+    if numbers is None or other.images:
+        return _same
+    known = dict(enumerate(numbers))
+    return lambda frame: known.get(frame, -1)
+
+
+def _same(frame: int) -> int:
+    return frame
 
 
 def _refuse_repeated_frames(poses: Poses, what: str) -> None:
