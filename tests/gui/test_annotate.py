@@ -20,6 +20,7 @@ from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibilit
 from napari_semimultipose.widgets import annotate_pages, unsaved
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.keys import KEYS, actions, help_html
+from napari_semimultipose.widgets.label_panel import FrameModel, LabelPanel
 
 from .conftest import process_events
 
@@ -255,6 +256,33 @@ def test_frames_without_animals_and_jumps(labelling, hand, viewer):
     assert viewer.dims.current_step[0] == 8
     hand.key(Qt.Key.Key_F)
     assert "no labelled frame after" in labelling.message.text()
+
+
+def test_the_list_of_many_frames_is_not_gone_through_with_each_edit(qtbot, monkeypatch):
+    asked = []
+    count = FrameModel.rowCount
+    monkeypatch.setattr(FrameModel, "rowCount", lambda *given: asked.append(1) or count(*given))
+    panel = LabelPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    many = {2 * i: 1 for i in range(20_000)}
+    panel.model.set_frames(many)
+    process_events()
+    one_more = dict(sorted({**many, 10_001: 1}.items()))
+    for changed in (one_more, {**one_more, 10_001: 2}, many):
+        asked.clear()
+        panel.model.set_frames(changed)
+        panel.frames.setCurrentIndex(panel.model.index(5_000))
+        process_events()
+        assert len(asked) < 1_000
+        assert panel.model.frames == list(changed.items())
+        assert panel.model.row_of(10_001) == (None if changed is many else 5_001)
+    assert panel.model.row_of(39_998) == 19_999
+    assert panel.model.row_of(99_999) is None
+    panel.model.set_frames({3: 1, 4: 1})
+    assert [panel.model.index(i).data() for i in range(2)] == [
+        "Frame 3   1 animal", "Frame 4   1 animal",
+    ]  # fmt: skip
 
 
 def test_the_list_of_frames_jumps(labelling, hand, viewer, qtbot):

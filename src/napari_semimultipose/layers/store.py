@@ -160,6 +160,7 @@ class PoseStore:
     def __init__(self, poses: Poses) -> None:
         self.listeners: list[Callable[[Change | None], None]] = []
         self.revision = 0
+        self._labelled: dict[int, tuple[int, dict[int, int]]] = {}
         self.generation = 0
         self.read_only = ""
         self._load(poses)
@@ -189,6 +190,7 @@ class PoseStore:
         """
         other = PoseStore.__new__(PoseStore)
         other.listeners, other.revision = [], self.revision
+        other._labelled = {}
         other.generation = self.generation
         other.skeleton, other.videos, other.track_names = (
             self.skeleton,
@@ -243,13 +245,20 @@ class PoseStore:
         return row is not None and bool(self._negative[row])
 
     def labelled(self, video: int) -> dict[int, int]:
-        """Frames of one video that a person labelled or marked as empty, with their animals."""
+        """Frames of one video that a person labelled or marked as empty, with their animals.
+
+        In the order of the frames; the same mapping until the table changes.
+        """
+        if self._labelled.get(video, (-1, {}))[0] == self.revision:
+            return self._labelled[video][1]
         human = self.present() & (self.array("source") == Source.HUMAN)
         chosen = (human.any(1) | self._negative[: self._used]) & (self.array("video") == video)
         rows = np.flatnonzero(chosen)
         rows = rows[np.argsort(self.array("frame")[rows])]
         counts = human[rows].sum(1).tolist()
-        return dict(zip(self.array("frame")[rows].tolist(), counts, strict=True))
+        found = dict(zip(self.array("frame")[rows].tolist(), counts, strict=True))
+        self._labelled[video] = self.revision, found
+        return found
 
     def take(self, rows: ArrayLike) -> Poses:
         """Poses of some rows, with their slots as they are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QSize, Qt, Signal
@@ -14,7 +15,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QListView,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QSlider,
     QSpinBox,
     QSplitter,
+    QTableView,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -64,16 +65,39 @@ _WALKS = {
 
 
 class FrameModel(QAbstractListModel):
-    """Labelled frames with their number of animals; takes as long for ten as for many thousands."""
+    """Labelled frames in their order, with their number of animals.
+
+    Another frame, and one less, are told as such: a view of many thousands does not begin anew with each edit.
+    """
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self.frames: list[tuple[int, int]] = []
+        self._shown: dict[int, int] | None = None
 
     def set_frames(self, frames: dict[int, int]) -> None:
         """Show other frames, if they are others."""
-        fresh = list(frames.items())
-        if fresh != self.frames:
+        if frames is self._shown:
+            return
+        self._shown = frames
+        old, fresh = self.frames, list(frames.items())
+        more = len(fresh) - len(old)
+        first = next(
+            (i for i, (a, b) in enumerate(zip(old, fresh, strict=False)) if a != b),
+            min(len(old), len(fresh)),
+        )
+        if more == 0 and first < len(old) and fresh[first + 1 :] == old[first + 1 :]:
+            self.frames = fresh
+            self.dataChanged.emit(self.index(first), self.index(first))
+        elif more == 1 and fresh[first + 1 :] == old[first:]:
+            self.beginInsertRows(QModelIndex(), first, first)
+            self.frames = fresh
+            self.endInsertRows()
+        elif more == -1 and fresh[first:] == old[first + 1 :]:
+            self.beginRemoveRows(QModelIndex(), first, first)
+            self.frames = fresh
+            self.endRemoveRows()
+        elif fresh != old:
             self.beginResetModel()
             self.frames = fresh
             self.endResetModel()
@@ -95,7 +119,8 @@ class FrameModel(QAbstractListModel):
 
     def row_of(self, frame: int) -> int | None:
         """Row of a frame, if it is labelled."""
-        return next((i for i, (f, _) in enumerate(self.frames) if f == frame), None)
+        row = bisect_left(self.frames, (frame, 0))
+        return row if row < len(self.frames) and self.frames[row][0] == frame else None
 
 
 class FrameNumber(QSpinBox):
@@ -165,9 +190,15 @@ class LabelPanel(QWidget):
             lambda item: self.command.emit("choose_keypoint", self.keypoints.row(item))
         )
         self.model = FrameModel(self)
-        self.frames = QListView(self)
+        # Unlike a list view, a table does not visit all rows when one of them changes.
+        self.frames = QTableView(self)
         self.frames.setModel(self.model)
-        self.frames.setUniformItemSizes(True)
+        self.frames.setShowGrid(False)
+        self.frames.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.frames.horizontalHeader().hide()
+        self.frames.horizontalHeader().setStretchLastSection(True)
+        self.frames.verticalHeader().hide()
+        self.frames.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 4)
         self.frames.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.frames.clicked.connect(lambda i: self.frame_chosen.emit(int(i.data(_FRAME))))
         self.walk = QComboBox(self)

@@ -112,3 +112,14 @@ def test_a_layer_that_is_a_window_speaks_for_the_whole_store():
 def test_two_rows_of_one_frame_are_refused():
     with pytest.raises(ValueError, match="one row a frame"):
         PoseStore(poses(frames=(3, 3)))
+
+
+def test_labelled_frames_are_looked_for_once_between_changes() -> None:
+    store = PoseStore(Poses(SKELETON, np.zeros((2, 1, 2, 2)), [4, 2]))
+    first = store.labelled(0)
+    assert first == {2: 1, 4: 1}
+    assert store.labelled(0) is first
+    assert store.labelled(1) == {}
+    assert store.copy().labelled(0) == first
+    store.replace(Poses(SKELETON, np.zeros((1, 1, 2, 2)), [7]))
+    assert store.labelled(0) == {7: 1}
