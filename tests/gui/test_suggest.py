@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
@@ -226,6 +227,24 @@ def test_labelled_frames_of_any_layer_are_left_out(
     choose(widget, "even")
     search(widget, qtbot, FRAMES)
     assert frames_of(widget) == [f for f in range(FRAMES) if f != 18]
+
+
+def test_labels_of_a_recording_that_was_closed_and_opened_again_count(
+    viewer, tmp_path, open_widget, recording, qtbot
+):
+    for i, picture in enumerate(recording[0][:12]):
+        iio.imwrite(tmp_path / f"img{i:02}.png", picture)
+    (image,) = viewer.open(tmp_path, plugin="napari-semimultipose")
+    document = LabelsDocument.new(viewer, recording[1].skeleton, image)
+    for frame in range(10):
+        document.view.go_to(frame)
+        document.session.click((20.0, 30.0))
+    viewer.layers.remove(image)
+    viewer.open(tmp_path, plugin="napari-semimultipose")
+    widget = open_widget(SuggestWidget)
+    choose(widget, "even")
+    search(widget, qtbot, 12)
+    assert frames_of(widget) == [10, 11]
 
 
 def test_predictions_that_see_nothing_are_no_labels(viewer, image, recording, open_widget, qtbot):

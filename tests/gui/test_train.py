@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from napari_semimultipose.io.labels import write_poses
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.io.video import as_layer_data, open_frames
 from napari_semimultipose.layers.points import points_layer_data
-from napari_semimultipose.poses import Poses, Skeleton, Video
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 from napari_semimultipose.training.events import (
     Checkpoint,
     Done,
@@ -156,6 +157,15 @@ def test_the_labels_are_preferred_to_other_points(viewer, open_widget, recording
     viewer.add_points(np.zeros((2, 3)), name="clicks")
     data, attributes, _ = points_layer_data(recording[1], name="labels")
     viewer.add_points(data, **attributes)
+    assert open_widget(TrainWidget).sources.rows.boxes()[1].layer().name == "labels"
+
+
+def test_labels_are_preferred_to_predictions(viewer, open_widget, recording):
+    truth = recording[1]
+    predicted = replace(truth, source=np.full_like(truth.source, Source.PREDICTED))
+    for poses, name in ((predicted, "predictions"), (truth, "labels")):
+        data, attributes, _ = points_layer_data(poses, name=name)
+        viewer.add_points(data, **attributes)
     assert open_widget(TrainWidget).sources.rows.boxes()[1].layer().name == "labels"
 
 

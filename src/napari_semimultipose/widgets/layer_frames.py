@@ -10,6 +10,7 @@ from napari.layers import Image, Points
 from napari_semimultipose.errors import FramesError
 from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.layers.points import info_from_metadata
+from napari_semimultipose.poses import Source
 
 if TYPE_CHECKING:
     from napari_semimultipose.io.video import Frames
@@ -28,6 +29,16 @@ def is_points(layer: object) -> bool:
 def holds_poses(layer: Points) -> bool:
     """Whether the points of a layer are those of animals with a skeleton."""
     return info_from_metadata(layer.metadata) is not None
+
+
+def holds_labels(layer: Points) -> bool:
+    """Whether some of the animals of a layer were placed by a person."""
+    info = info_from_metadata(layer.metadata)
+    if info is None:
+        return False
+    if info.store is not None:
+        return bool((info.store.present() & (info.store.array("source") == Source.HUMAN)).any())
+    return "source" not in layer.features or bool((layer.features["source"] == "human").any())
 
 
 def frames_from_layer(layer: Image) -> Frames:

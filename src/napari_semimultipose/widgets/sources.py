@@ -28,6 +28,7 @@ from napari_semimultipose.widgets.editor_base import keep_wheel_for_scrolling
 from napari_semimultipose.widgets.jobs import Recording
 from napari_semimultipose.widgets.layer_frames import (
     frames_from_layer,
+    holds_labels,
     holds_poses,
     is_frames,
     is_points,
@@ -94,7 +95,7 @@ class RecordingRows(QWidget):
         if len(self._rows) == 1:
             labels = [x for x in self._viewer.layers if is_points(x) and holds_poses(x)]
             if labels:
-                points.set_layer(labels[0])
+                points.set_layer(next(filter(holds_labels, labels), labels[0]))
         self._choose_image(images, points)
         self._mark()
 

@@ -88,16 +88,19 @@ def suggested_frames(image: Image) -> SuggestedFrames:
 def pose_layers(viewer: napari.Viewer, image: Image) -> list[Points]:
     """Points layers with poses of the recording that an image layer shows, the topmost first."""
     layers = (layer for layer in reversed(viewer.layers) if isinstance(layer, Points))
-    return [layer for layer in layers if _lies_on(layer, image)]
+    return [layer for layer in layers if _lies_on(layer, image, viewer)]
 
 
-def _lies_on(layer: Points, image: Image) -> bool:
-    """Whether a Points layer holds poses of the recording that an image layer shows."""
+def _lies_on(layer: Points, image: Image, viewer: napari.Viewer) -> bool:
+    """Whether a Points layer holds poses of the recording that an image layer shows.
+
+    Where the image of the poses was closed, and perhaps opened again, names tell.
+    """
     info = info_from_metadata(layer.metadata)
     if info is None:
         return False
     view = PoseView.of(layer)
-    if view is not None and view.image is not None:
+    if view is not None and view.image is not None and view.image in viewer.layers:
         return view.image is image
     video = info.videos[info.video]
     unnamed = not video.path and not video.images  # made from an array in memory
