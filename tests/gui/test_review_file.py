@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from napari_semimultipose.io.video import open_frames
 from napari_semimultipose.io.video_writer import write_video
 from napari_semimultipose.poses import Source, Video
 from napari_semimultipose.widgets import layer_keys
+from napari_semimultipose.widgets import review as review_module
 from napari_semimultipose.widgets.annotate import AnnotateWidget
+from napari_semimultipose.widgets.keeping import Keeping
 from napari_semimultipose.widgets.review import ReviewWidget
 from napari_semimultipose.widgets.suggest import SuggestWidget
 
@@ -175,6 +178,49 @@ def test_a_change_while_the_poses_are_saved_stays_in_the_journal(
     np.testing.assert_array_equal(read_poses(poses_file).track, saved)
     (name,) = journals(poses_file.parent)
     np.testing.assert_array_equal(recover(poses_file.parent / name).poses.track, now)
+
+
+def test_a_save_belongs_to_the_poses_it_began_with(
+    viewer, opened, open_widget, hand, poses_file, qtbot, monkeypatch
+):
+    other_file = poses_file.with_name("other.slp")
+    write_poses(read_poses(poses_file), other_file)
+    viewer.open(other_file, plugin="napari-semimultipose")
+    process_events()
+    widget = open_widget(ReviewWidget)
+
+    def review(name: str) -> None:
+        widget.form.layer_box.set_layer(viewer.layers[name])
+        process_events()
+        assert widget.layers.points is viewer.layers[name]
+
+    for name in ("other", "poses"):
+        review(name)
+        swapped(widget, hand)
+    store, saved = widget.layers.store, widget.layers.store.array("track").copy()
+    kept = ["other.slp.semimultipose.journal", "poses.slp.semimultipose.journal"]
+    assert journals(poses_file.parent) == kept
+
+    go_on, events = threading.Event(), review_module.saving_events
+
+    def slow(*args, **kwargs):
+        go_on.wait(20)
+        yield from events(*args, **kwargs)
+
+    monkeypatch.setattr(review_module, "saving_events", slow)
+    widget.save_as(poses_file)
+    review("other")
+    go_on.set()
+    qtbot.waitUntil(lambda: not widget.saver.running, timeout=20_000)
+    process_events()
+    np.testing.assert_array_equal(read_poses(poses_file).track, saved)
+    assert journals(poses_file.parent) == kept[:1]
+    assert widget.file._keeping.claim.path == other_file
+    assert widget.file._keeping.autosave.labels == other_file
+    assert widget.form.save_button.text().endswith("*")
+    assert Keeping.known(store).claim._lock is None  # given back: nobody works on it
+    review("poses")
+    qtbot.waitUntil(lambda: not widget.form.save_button.text().endswith("*"))
 
 
 def test_poses_that_another_window_reviews_are_read_only(opened, open_widget, hand, poses_file):

@@ -79,6 +79,7 @@ class Keeping:
 
     def close(self) -> None:
         """Stop following the table, because its layer is gone."""
+        self._users.clear()
         if self._known.pop(self.store, None) is not None:
             self.autosave.close()
             self.claim.release()

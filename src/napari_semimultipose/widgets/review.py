@@ -68,7 +68,6 @@ class ReviewWidget(WorkWidget):
         self._fine: set[tuple[str, int, tuple[int, ...]]] = set()
         self._repaired: list[tuple[Change, Problem]] = []
         self._clicked: tuple[int, int] | None = None
-        self._saved_state: object = None
         self.form = ReviewForm(viewer, can_be_reviewed, self)
         self.file = ReviewedFile(viewer, self)
         layout = QVBoxLayout(self)
@@ -131,7 +130,6 @@ class ReviewWidget(WorkWidget):
         self._fine.clear()
         layers.view.frame_listeners.append(self._on_frame)
         self.file.take(layers)
-        self._saved_state = None if self.file.unsaved else self.steps.state
         layer_keys.bind(points, self, KEYS, self._on_key)
         points.mouse_drag_callbacks.append(self._on_press)
 
@@ -227,8 +225,8 @@ class ReviewWidget(WorkWidget):
                 lost = f". This format cannot hold: {'; '.join(event.lost)}" if event.lost else ""
                 self.form.message.say(f"Saved to {event.path}{lost}")
                 self.file.saved(event.path)
+                self._show()
             elif isinstance(event, Failed):
-                self._saved_state = None
                 self.form.message.say(event.message, error=True, details=event.details)
 
     def _on_found(self, found: Found) -> None:
@@ -355,7 +353,6 @@ class ReviewWidget(WorkWidget):
             return
         copy, target, kind = self.layers.store.copy(), path, format
         whole = self.file.came_from(path)
-        self._saved_state = None if self.steps is None else self.steps.state
         self.saver.start(
             lambda stop: saving_events(copy.snapshot(), target, format=kind, whole=whole)
         )
@@ -426,8 +423,7 @@ class ReviewWidget(WorkWidget):
         tracks = sorted(repair.tracks_of(store, video).tolist())
         names = {track: repair.track_name(store, track) for track in tracks}
         steps = History.of(store)
-        unsaved = self._saved_state is not steps.state
-        self.form.show_poses(names, steps.undo_name, steps.redo_name, unsaved=unsaved)
+        self.form.show_poses(names, steps.undo_name, steps.redo_name, unsaved=self.file.unsaved)
         self.form.table.model.renamed()
         index, text = self.form.table.current(), ""
         if index is not None:

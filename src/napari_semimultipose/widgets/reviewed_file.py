@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 
 TICK_MS = 250
 _ME = "review"
+
+
+@dataclass(frozen=True)
+class _Saving:
+    """Poses on their way to a file: what they were when they were handed over."""
+
+    layers: PredictionLayers
+    keeping: Keeping | None
+    lock: FileLock | None
+    revision: int
+    state: object
 
 
 class ReviewedFile(QObject):
@@ -56,7 +68,8 @@ class ReviewedFile(QObject):
         self._viewer = viewer
         self._layers: PredictionLayers | None = None
         self._keeping: Keeping | None = None
-        self._saving: tuple[FileLock | None, int, object] | None = None
+        self._saving: _Saving | None = None
+        self._saved_state: object = None
         self.banner = RestoreBanner(parent)
         self.banner.restore_clicked.connect(self._restore)
         self.banner.discarded.connect(lambda path: self.said.emit(f"Put aside as {path.name}."))
@@ -74,6 +87,8 @@ class ReviewedFile(QObject):
         """Keep the changes of these poses from now on."""
         self._layers = layers
         self._keep()
+        journal = self._keeping is not None and self._keeping.autosave.path is not None
+        self._saved_state = None if journal else History.of(layers.store).state
         self.offer()
 
     def leave(self) -> None:
@@ -84,8 +99,10 @@ class ReviewedFile(QObject):
 
     @property
     def unsaved(self) -> bool:
-        """Whether a journal holds changes that no file does."""
-        return self._keeping is not None and self._keeping.autosave.path is not None
+        """Whether the poses hold changes that no file does."""
+        return self._layers is not None and (
+            History.of(self._layers.store).state is not self._saved_state
+        )
 
     def _keep(self) -> None:
         layers = self._layers
@@ -163,31 +180,33 @@ class ReviewedFile(QObject):
         LabelsError
             When another window has the file.
         """
-        if self._keeping is not None and self._layers is not None:
-            store = self._layers.store
-            lock = self._keeping.claim.lock(path)
-            self._saving = lock, store.revision, History.of(store).state
+        layers, keeping = self._layers, self._keeping
+        if layers is not None:
+            lock = None if keeping is None else keeping.claim.lock(path)
+            store = layers.store
+            state = History.of(store).state
+            self._saving = _Saving(layers, keeping, lock, store.revision, state)
 
     def saved(self, path: Path) -> None:
-        """Say that the poses have been written: the journal goes, if nothing has changed since."""
+        """Say that the poses have been written: the journal goes, if nothing has changed since.
+
+        These are the poses of `begin_saving`, whichever are reviewed by now.
+        """
         saving, self._saving = self._saving, None
         if saving is None:
             return
-        lock, revision, state = saving
-        if self._keeping is None or self._layers is None:
-            self._release(lock)
-            return
-        self._keeping.saved(path, None, lock, revision)
-        document = document_of(self._layers.points)
+        if saving.layers is self._layers:
+            self._saved_state = saving.state
+        if saving.keeping is not None:
+            saving.keeping.saved(path, None, saving.lock, saving.revision)
+            if saving.keeping is not self._keeping:  # left meanwhile
+                saving.keeping.part(_ME)
+        document = document_of(saving.layers.points)
         if document is not None:
-            document.saved_as(path, None, state)
+            document.saved_as(path, None, saving.state)
 
     def end_saving(self) -> None:
         """Give up what `begin_saving` took, if the poses have not been written."""
         saving, self._saving = self._saving, None
-        if saving is not None:
-            self._release(saving[0])
-
-    def _release(self, lock: FileLock | None) -> None:
-        if lock is not None:
-            lock.release()
+        if saving is not None and saving.lock is not None:
+            saving.lock.release()
