@@ -412,6 +412,34 @@ def test_other_poses_empty_the_list_and_a_removed_layer_is_let_go(
     assert "open or predict poses" in widget.form.message.text()
 
 
+@pytest.fixture
+def two_videos(viewer, image, planted, recording):
+    """Problems in one of two recordings of one table."""
+    other = viewer.add_image(recording[0], rgb=True, contrast_limits=(0, 255), name="others")
+    both = Poses.concatenate([planted, replace(planted, videos=(Video("others"),))])
+    return PredictionLayers(viewer, both, name="poses", image=image), other
+
+
+def test_problems_go_with_the_recording_that_they_are_in(two_videos, image, open_widget, qtbot):
+    layers, other = two_videos
+    widget = open_widget(ReviewWidget)
+    find(widget, qtbot)
+    before = tracks(layers)
+    layers.view.show_video(1, other)
+    assert widget.form.table.model.problems == []
+    assert "Another recording is shown" in widget.form.status.text()
+    widget.run("repair")
+    assert "choose a problem" in widget.form.message.text()
+    np.testing.assert_array_equal(tracks(layers), before)
+    find(widget, qtbot)
+    for _ in range(3):
+        widget.run("repair")
+        widget.run("next_problem", 1)
+    changed = (tracks(layers) != before).any(1)
+    assert changed[layers.store.array("video") == 1].any()
+    assert not changed[layers.store.array("video") == 0].any()
+
+
 def test_keys_work_with_the_focus_in_the_list_and_are_given_back(
     viewer, widget, layers, qtbot, open_widget
 ):

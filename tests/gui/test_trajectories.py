@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPointF, Qt
@@ -9,7 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDockWidget
 
 from napari_semimultipose.layers.predictions import PredictionLayers
-from napari_semimultipose.poses import Poses, Skeleton
+from napari_semimultipose.poses import Poses, Skeleton, Video
 from napari_semimultipose.tracking import repair
 from napari_semimultipose.tracking.trajectories import trajectory
 from napari_semimultipose.widgets import trajectories
@@ -184,3 +186,17 @@ def test_it_opens_without_poses_and_follows_the_theme(viewer, open_widget):
     assert widget.layers is None
     widget.plot.set_colors(PlotColors(background="#ffffff", text="#101010"))
     assert widget.plot.backgroundBrush().color().name() == "#ffffff"
+
+
+def test_the_curves_are_those_of_the_recording_that_is_shown(viewer, poses, open_widget, qtbot):
+    both = Poses.concatenate(
+        [
+            replace(poses, videos=(Video("A"),)),
+            replace(poses, xy=poses.xy + 7, videos=(Video("B"),)),
+        ]
+    )
+    layers = PredictionLayers(viewer, both)
+    widget = open_widget(TrajectoriesWidget)
+    qtbot.waitUntil(lambda: bool(widget.plot._curves))
+    layers.view.show_video(1, None)
+    qtbot.waitUntil(lambda: curve(widget, "x", 0)[1][0] == 7, timeout=5000)

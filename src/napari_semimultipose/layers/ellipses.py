@@ -23,6 +23,7 @@ PROBABILITY = 0.95
 # Radius in standard deviations: chi-squared with two degrees of freedom.
 RADIUS = float(np.sqrt(-2.0 * np.log(1.0 - PROBABILITY)))
 _CORNERS = 20
+_GEOMETRY = ("scale", "translate", "units")
 # About so many lines are handed to napari at once; Shapes would take a hundred times as long.
 _LINES = 8000
 
@@ -62,12 +63,13 @@ class Ellipses:
             vector_style="line",
             edge_width=max(0.5, 0.1 * view.style.size_px),
             opacity=0.9,
-            **{key: getattr(points, key) for key in ("scale", "translate", "units")},
+            **{key: getattr(points, key) for key in _GEOMETRY},
         )
         layers = view.viewer.layers
         layers.insert(layers.index(points), self.layer)
         layers.selection.active = points
         view.frame_listeners.append(self._on_frame)
+        view.video_listeners.append(self._on_video)
         view.close_listeners.append(self.close)
         view.store.listeners.append(self._on_store)
         layers.events.removed.connect(self._on_removed)
@@ -94,6 +96,11 @@ class Ellipses:
         if frame not in self._span:
             self.refresh()
 
+    def _on_video(self, video: int) -> None:
+        for key in _GEOMETRY:
+            setattr(self.layer, key, getattr(self.view.points, key))
+        self.refresh()
+
     def _on_store(self, change: Change | None) -> None:
         self.refresh()
 
@@ -109,6 +116,7 @@ class Ellipses:
         view = self.view
         for listeners, mine in (
             (view.frame_listeners, self._on_frame),
+            (view.video_listeners, self._on_video),
             (view.close_listeners, self.close),
             (view.store.listeners, self._on_store),
         ):

@@ -99,6 +99,7 @@ class PredictionLayers:
         self.store.listeners.append(self._on_store)  # holds these layers as long as the store lives
         self.view.close_listeners.append(self._on_view_closed)
         self.view.frame_listeners.append(self._on_frame)
+        self.view.video_listeners.append(self._on_video)
         self.show_tracks()
 
     @property
@@ -196,6 +197,13 @@ class PredictionLayers:
     def _on_frame(self, frame: int) -> None:
         if self._span is not None and frame not in self._span:
             self._later.ask()
+
+    def _on_video(self, video: int) -> None:
+        """Lay the paths of another video over its frames."""
+        if self.tracks is not None:
+            for name, value in geometry_of(self.view.image).items():
+                setattr(self.tracks, name, value)
+        self._move_tracks()
 
     def _move_tracks(self) -> None:
         """Show the paths near the current frame, unless the user has removed their layer."""

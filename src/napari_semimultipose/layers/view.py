@@ -74,6 +74,8 @@ class PoseView:
         Gets the positions [P, 3] of points that the user added with napari's own tool.
     frame_listeners : list of callables
         Called with the new frame when the viewer moves to another one.
+    video_listeners : list of callables
+        Called with the video when another one is shown, or another image layer has its frames.
     close_listeners : list of callables
         Called once when the layers are gone or about to go.
     """
@@ -102,6 +104,7 @@ class PoseView:
         self.viewer = viewer
         self.store = store
         self.frame_listeners: list[Callable[[int], None]] = []
+        self.video_listeners: list[Callable[[int], None]] = []
         self.close_listeners: list[Callable[[], None]] = []
         self.on_native_add: Callable[[NDArray[np.float64]], None] | None = None
         self._video = video
@@ -191,12 +194,15 @@ class PoseView:
 
     def show_video(self, video: int, image: Image | None) -> None:
         """Show another video of the store, over another image layer."""
+        other = video != self._video or image is not self._image
         self._video, self._image = video, image
         self.points.metadata[METADATA_KEY] = self._info()
         for name, value in geometry_of(image).items():
             for layer in filter(None, (self.points, self.vectors)):
                 setattr(layer, name, value)
         self.refresh()
+        for listener in list(self.video_listeners) if other else ():
+            listener(video)
 
     def _fit(self) -> bool:
         """Fit the style to the animals, as long as there are few; tell whether it changed."""

@@ -129,6 +129,7 @@ class ReviewWidget(WorkWidget):
         layers.store.listeners.append(self._on_store)
         self._fine.clear()
         layers.view.frame_listeners.append(self._on_frame)
+        layers.view.video_listeners.append(self._on_video)
         self.file.take(layers)
         layer_keys.bind(points, self, KEYS, self._on_key)
         points.mouse_drag_callbacks.append(self._on_press)
@@ -145,6 +146,8 @@ class ReviewWidget(WorkWidget):
         self._clicked = None
         if self._on_frame in layers.view.frame_listeners:
             layers.view.frame_listeners.remove(self._on_frame)
+        if self._on_video in layers.view.video_listeners:
+            layers.view.video_listeners.remove(self._on_video)
         if self._on_press in layers.points.mouse_drag_callbacks:
             layers.points.mouse_drag_callbacks.remove(self._on_press)
         layer_keys.unbind(layers.points, self)
@@ -405,6 +408,16 @@ class ReviewWidget(WorkWidget):
             return
         self.layers.view.mark(None, None)
         self._clicked = None
+
+    def _on_video(self, video: int) -> None:
+        """Empty the list: its problems are those of the recording that was shown before."""
+        if not isalive(self) or self.layers is None:
+            return
+        if self.form.table.model.problems:
+            self.form.table.set_problems([], [])
+            self.form.status.setText("Another recording is shown: find its problems.")
+        self._on_frame(self._here)
+        self._soon.start()
 
     def _on_store(self, change: Change | None) -> None:
         """Follow the table, also when its points are dragged or deleted by hand."""

@@ -161,6 +161,7 @@ class TrajectoriesWidget(DockedWidget):
         if self.layers is not None:
             self.layers.store.listeners.append(self._on_store)
             self.layers.view.frame_listeners.append(self.plot.set_frame)
+            self.layers.view.video_listeners.append(self._on_video)
             self.keypoint.blockSignals(True)
             self.keypoint.clear()
             self.keypoint.addItems(["centre", *self.layers.store.skeleton.keypoints])
@@ -175,11 +176,17 @@ class TrajectoriesWidget(DockedWidget):
                 layers.store.listeners.remove(self._on_store)
             if self.plot.set_frame in layers.view.frame_listeners:
                 layers.view.frame_listeners.remove(self.plot.set_frame)
+            if self._on_video in layers.view.video_listeners:
+                layers.view.video_listeners.remove(self._on_video)
         self.animals.clear()
 
     @override
     def _leave(self) -> None:
         self._let_go()
+
+    def _on_video(self, video: int) -> None:
+        if isalive(self) and self.isVisible():
+            self._soon.start()
 
     def _on_store(self, change: Change | None) -> None:
         self._forget(change)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
 from napari_semimultipose.layers import edits
-from napari_semimultipose.layers.ellipses import RADIUS, ellipse_lines
+from napari_semimultipose.layers.ellipses import RADIUS, Ellipses, ellipse_lines
 from napari_semimultipose.layers.store import PoseStore, SkeletonChange
-from napari_semimultipose.poses import Poses, Skeleton
+from napari_semimultipose.layers.view import PoseView
+from napari_semimultipose.poses import Poses, Skeleton, Video
 
 SKELETON = Skeleton(("a", "b"))
 
@@ -77,3 +81,25 @@ def test_a_store_learns_of_the_spread_when_it_comes(poses: Poses) -> None:
     assert taken.spread is not None
     assert np.isnan(taken.spread[0]).all()
     assert np.isfinite(taken.spread[3]).all()
+
+
+def test_the_ellipses_are_those_of_the_video_that_is_shown(poses: Poses) -> None:
+    viewer = ViewerModel()
+    images = [
+        viewer.add_image(np.zeros((3, 100, 100)), contrast_limits=(0, 1), **more)
+        for more in ({}, {"scale": (1, 0.5, 0.5)})
+    ]
+    both = Poses.concatenate(
+        [
+            replace(poses, videos=(Video("A"),)),
+            replace(poses.select([0]), videos=(Video("B"),)),
+        ]
+    )
+    view = PoseView(viewer, PoseStore(both), image=images[0])
+    ellipses = Ellipses(view)
+    assert len(ellipses.layer.data) == 20 * 11
+    view.show_video(1, images[1])
+    assert len(ellipses.layer.data) == 20 * 4
+    np.testing.assert_array_equal(ellipses.layer.scale, (1, 0.5, 0.5))
+    ellipses.close()
+    assert not view.video_listeners

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
 from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.layers.predictions import TRACK_VERTICES, PredictionLayers
-from napari_semimultipose.poses import Poses, Skeleton, Source
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 
 from .conftest import assert_same
 
@@ -59,6 +61,28 @@ def test_the_points_can_be_removed_while_predictions_arrive(viewer):
     layers.replace(predicted(20))
     assert layers.closed
     assert [layer.name for layer in viewer.layers] == ["clip"]
+
+
+def test_the_paths_are_those_of_the_video_that_is_shown(viewer):
+    poses = Poses.concatenate(
+        [
+            replace(predicted(n, start=start), videos=(Video(name),))
+            for n, start, name in ((20, 0, "A"), (30, 5, "B"))
+        ]
+    )
+    layers = PredictionLayers(viewer, poses, image=viewer.layers["clip"])
+    assert len(layers.tracks.data) == 2 * 20
+    other = viewer.add_image(
+        np.zeros((100, 100, 100), np.uint8), scale=(2, 0.5, 0.5), translate=(10, 5, 5)
+    )
+    layers.view.show_video(1, other)
+    assert len(layers.tracks.data) == 2 * 30
+    assert layers.tracks.data[:, 1].min() == 5
+    for name in ("scale", "translate"):
+        np.testing.assert_array_equal(getattr(layers.tracks, name), getattr(layers.points, name))
+    layers.view.show_video(0, viewer.layers["clip"])
+    assert len(layers.tracks.data) == 2 * 20
+    np.testing.assert_array_equal(layers.tracks.scale, (1, 1, 1))
 
 
 def test_the_tracks_can_be_removed_and_drawn_again(viewer):
