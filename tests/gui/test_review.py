@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_semimultipose.layers.points import points_layer_data, poses_from_lay
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Source, Video
 from napari_semimultipose.widgets import label_files, layer_keys, worker
+from napari_semimultipose.widgets import review as review_module
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.identity_panel import HERE, NEW, RANGE, TO_END
 from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
@@ -438,6 +440,35 @@ def test_problems_go_with_the_recording_that_they_are_in(two_videos, image, open
     changed = (tracks(layers) != before).any(1)
     assert changed[layers.store.array("video") == 1].any()
     assert not changed[layers.store.array("video") == 0].any()
+
+
+def hold(monkeypatch, name: str) -> threading.Event:
+    """Keep what a worker does from beginning until the event is set."""
+    go_on, events = threading.Event(), getattr(review_module, name)
+
+    def slow(*args):
+        go_on.wait(20)
+        yield from events(*args)
+
+    monkeypatch.setattr(review_module, name, slow)
+    return go_on
+
+
+def test_what_was_found_is_not_listed_for_other_poses(
+    viewer, image, recording, widget, layers, qtbot, monkeypatch
+):
+    go_on = hold(monkeypatch, "finding_events")
+    widget.find()
+    PredictionLayers(viewer, recording[1].select(range(10)), name="few", image=image)
+    widget.form.layer_box.set_layer(viewer.layers["few"])
+    process_events()
+    assert widget.layers.points is viewer.layers["few"]
+    go_on.set()
+    qtbot.waitUntil(lambda: not widget.runner.running, timeout=20_000)
+    assert widget.form.table.model.problems == []
+    assert "other poses" in widget.form.status.text()
+    assert find(widget, qtbot) == []
+    assert "0 problems" in widget.form.status.text()
 
 
 def test_keys_work_with_the_focus_in_the_list_and_are_given_back(

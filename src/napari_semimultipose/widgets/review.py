@@ -68,6 +68,7 @@ class ReviewWidget(WorkWidget):
         self._fine: set[tuple[str, int, tuple[int, ...]]] = set()
         self._repaired: list[tuple[Change, Problem]] = []
         self._clicked: tuple[int, int] | None = None
+        self._searched: tuple[PoseStore, int, int] | None = None
         self.form = ReviewForm(viewer, can_be_reviewed, self)
         self.file = ReviewedFile(viewer, self)
         layout = QVBoxLayout(self)
@@ -168,6 +169,14 @@ class ReviewWidget(WorkWidget):
         """The frame that the viewer shows."""
         return 0 if self.layers is None else self.layers.view.frame
 
+    @property
+    def _shown(self) -> tuple[PoseStore, int, int] | None:
+        """What is reviewed: the table, its generation and the video."""
+        if self.layers is None or self.layers.closed:
+            return None
+        store = self.layers.store
+        return store, store.generation, self.layers.view.video
+
     def _need(self) -> tuple[PoseStore, int]:
         """Return the table and its video.
 
@@ -205,6 +214,7 @@ class ReviewWidget(WorkWidget):
         config = self.form.config()
         copy, others = store.copy(), other_labels(self._viewer, store)
         self.form.status.setText("Looking for problems…")
+        self._searched = self._shown
         self.runner.start(lambda should_stop: finding_events(copy, config, video, others))
         self._show()
 
@@ -215,6 +225,7 @@ class ReviewWidget(WorkWidget):
         if self.runner.start(
             lambda should_stop: run_apart(checking_events, job, should_stop=should_stop)
         ):
+            self._searched = self._shown
             self.form.status.setText("Checking the labels…")
             self._show()
 
@@ -233,6 +244,11 @@ class ReviewWidget(WorkWidget):
                 self.form.message.say(event.message, error=True, details=event.details)
 
     def _on_found(self, found: Found) -> None:
+        if self._searched != self._shown:
+            self.form.status.setText(
+                "What was found is of other poses than those that are shown now: search again."
+            )
+            return
         self._found = found.config
         self._repaired.clear()
         self.form.table.model.names = self._names
