@@ -294,6 +294,27 @@ def test_an_animal_without_identity_gets_one_on_its_frame(viewer, widget, layers
     assert tracks(layers)[row, slot] == 2
 
 
+def test_an_animal_loses_its_identity_on_all_chosen_frames(widget, layers):
+    panel, expected = widget.form.identities, tracks(layers)
+    panel.choose(2, -1)
+    panel.set_span(10, 20)
+    press(widget, "assign")
+    part = expected[10:21]
+    part[part == 2] = -1
+    np.testing.assert_array_equal(tracks(layers), expected)
+    assert "11 frames" in widget.form.message.text()
+
+
+def test_frames_whose_last_one_comes_before_the_first_one_are_refused(widget, layers):
+    panel, before = widget.form.identities, tracks(layers)
+    panel.choose(0, 2)
+    panel.set_span(20, 10)
+    for command in ("swap", "assign", "delete", "interpolate", "fix_count"):
+        widget.run(command)
+        assert "10, comes before the first one, 20" in widget.form.message.text()
+    np.testing.assert_array_equal(tracks(layers), before)
+
+
 def test_split_merge_delete_interpolate_and_fix_the_number(viewer, widget, layers, qtbot):
     panel, start = widget.form.identities, layers.poses
     viewer.dims.set_current_step(0, 50)

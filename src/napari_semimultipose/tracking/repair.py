@@ -113,6 +113,23 @@ def assign(table: Table, row: int, slot: int, track: int, *, onward: bool = True
     return _retrack(table, name, np.full(len(slots), row), slots, after)
 
 
+def unassign(
+    table: Table, track: int, first: int = 0, last: int | None = None, video: int = 0
+) -> Change:
+    """Take the identity of an animal away on the frames `first` to `last`.
+
+    Raises
+    ------
+    LabelsError
+        When it is on none of these frames.
+    """
+    row, slot, _ = _find(table, (track,), first, last, video)
+    if track < 0 or not len(row):
+        raise LabelsError(f"animal {track_name(table, track)} is not on these frames")
+    name = f"call animal {track_name(table, track)} {track_name(table, -1)}"
+    return _retrack(table, name, row, slot, np.full(len(row), -1))
+
+
 def merge(table: Table, keep: int, other: int, video: int = 0) -> Change:
     """Make two tracks one animal, `keep`.
 

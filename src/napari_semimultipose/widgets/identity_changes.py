@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.tracking import counting, repair
-from napari_semimultipose.widgets.identity_panel import NEW, IdentityPanel
+from napari_semimultipose.widgets.identity_panel import NEW, IdentityPanel, Span
 
 
 class IdentityChanges:
@@ -37,7 +37,22 @@ class IdentityChanges:
         self._here = here
         self._clicked = clicked
         self._first, self._second = panel.animals()
-        self._span = panel.span(here)
+
+    @property
+    def _span(self) -> Span:
+        """The chosen frames.
+
+        Raises
+        ------
+        LabelsError
+            When the last one comes before the first one.
+        """
+        span = self._panel.span(self._here)
+        if span.last is not None and span.last < span.first:
+            raise LabelsError(
+                f"the last frame, {span.last}, comes before the first one, {span.first}: exchange them"
+            )
+        return span
 
     def swap(self) -> Change:
         """Exchange the two animals on the chosen frames."""
@@ -47,7 +62,9 @@ class IdentityChanges:
         """Call the first animal the second one on the chosen frames."""
         store, a, (first, last) = self._store, self._first, self._span
         track = repair.new_track(store) if self._second == NEW else self._second
-        if a >= 0 and track >= 0 and last is not None and last > first:
+        if a >= 0 and last is not None and last > first:
+            if track < 0:
+                return repair.unassign(store, a, first, last, self._video)
             return repair.swap(store, a, track, first, last, self._video)
         row = store.row(self._video, first)
         slots = [s for s in store.slots(row) if store.array("track")[row, s] == a]

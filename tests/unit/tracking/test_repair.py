@@ -120,6 +120,16 @@ def test_assign(store, which, track, onward):
 
 
 @settings(deadline=None)
+@given(tracked(), TRACKS, SPANS)
+def test_unassign(store, track, span):
+    expected = contents(store)
+    for row, slot in animals(store, 0, *span):
+        if store.array("track")[row, slot] == track:
+            expected["track"][row, slot] = -1
+    check(store, lambda: repair.unassign(store, track, *span), expected)
+
+
+@settings(deadline=None)
 @given(tracked(), TRACKS, TRACKS)
 def test_merge(store, keep, other):
     expected = contents(store)
