@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
+from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.labels import FORMATS, read_poses
 from napari_semimultipose.io.sample import SyntheticRecording
 from napari_semimultipose.labeling.problems import Kind
@@ -490,6 +491,18 @@ def test_what_was_found_is_not_listed_for_other_poses(
     assert "other poses" in widget.form.status.text()
     assert find(widget, qtbot) == []
     assert "0 problems" in widget.form.status.text()
+
+
+def test_a_search_that_fails_says_so_and_leaves_the_poses_saved(widget, qtbot, monkeypatch):
+    def fails(*args):
+        raise LabelsError("no room")
+        yield
+
+    monkeypatch.setattr(review_module, "finding_events", fails)
+    find(widget, qtbot)
+    assert "no room" in widget.form.message.text()
+    assert widget.form.status.text() == ""
+    assert "*" not in widget.form.save_button.text()
 
 
 def test_keys_work_with_the_focus_in_the_list_and_are_given_back(

@@ -100,8 +100,9 @@ class ReviewWidget(WorkWidget):
         self.file.restored.connect(form.layer_box.set_layer)
         self.saver.ended.connect(self.file.end_saving)
         self._soon.timeout.connect(self._show)
+        self.runner.received.connect(self._on_events)
+        self.saver.received.connect(self._on_saver)
         for runner in (self.runner, self.saver):
-            runner.received.connect(self._on_events)
             runner.ended.connect(self._show)
         layer_keys.Front(self, self._take_keys)
         layer_keys.bind_shortcuts(self, KEYS, self._on_key)
@@ -235,13 +236,22 @@ class ReviewWidget(WorkWidget):
                 self._on_found(event)
             elif isinstance(event, FoldProgress):
                 self.form.check.show_progress(event)
-            elif isinstance(event, Saved):
+            elif isinstance(event, Failed):
+                self.form.status.setText("")
+                self._complain(event)
+
+    def _on_saver(self, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, Saved):
                 lost = f". This format cannot hold: {'; '.join(event.lost)}" if event.lost else ""
                 self.form.message.say(f"Saved to {event.path}{lost}")
                 self.file.saved(event.path)
                 self._show()
             elif isinstance(event, Failed):
-                self.form.message.say(event.message, error=True, details=event.details)
+                self._complain(event)
+
+    def _complain(self, failed: Failed) -> None:
+        self.form.message.say(failed.message, error=True, details=failed.details)
 
     def _on_found(self, found: Found) -> None:
         if self._searched != self._shown:
