@@ -19,6 +19,7 @@ from napari_semimultipose.labeling.problems import Kind
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Source, Video
+from napari_semimultipose.tracking import repair
 from napari_semimultipose.widgets import label_files, layer_keys, worker
 from napari_semimultipose.widgets import review as review_module
 from napari_semimultipose.widgets.annotate import AnnotateWidget
@@ -503,6 +504,27 @@ def test_a_search_that_fails_says_so_and_leaves_the_poses_saved(widget, qtbot, m
     assert "no room" in widget.form.message.text()
     assert widget.form.status.text() == ""
     assert "*" not in widget.form.save_button.text()
+
+
+def test_undo_in_another_recording_leads_there_or_names_it(viewer, two_videos, image, open_widget):
+    layers, other = two_videos
+    widget = open_widget(ReviewWidget)
+    view, before = layers.view, tracks(layers)
+    viewer.dims.set_current_step(0, 3)
+    for _ in range(2):
+        layers.store.apply(repair.swap(layers.store, 0, 1, 5, 5))
+    view.show_video(1, other)
+    widget.run("undo")
+    assert "on frame 5 of beetles, which is not shown" in widget.form.message.text()
+    assert (view.video, view.frame) == (1, 3)
+    annotate = open_widget(AnnotateWidget)
+    annotate.layers.set_layer(layers.points)
+    annotate.document.show(other, 1)
+    widget.run("undo")
+    assert "not shown" not in widget.form.message.text()
+    assert (view.video, view.frame) == (0, 5)
+    assert view.image is image
+    np.testing.assert_array_equal(tracks(layers), before)
 
 
 def test_keys_work_with_the_focus_in_the_list_and_are_given_back(

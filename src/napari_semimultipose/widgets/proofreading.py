@@ -15,6 +15,7 @@ from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses
+from napari_semimultipose.widgets.document import document_of
 from napari_semimultipose.widgets.layer_frames import holds_poses, is_frames, is_points
 from napari_semimultipose.widgets.recordings import image_of
 
@@ -70,6 +71,20 @@ def layers_of(viewer: napari.Viewer, points: Points) -> PredictionLayers:
     return PredictionLayers(
         viewer, poses, video=video, image=_recording_of(viewer, points), points=points
     )
+
+
+def show_place(layers: PredictionLayers, video: int, frame: int) -> str:
+    """Show a frame of any recording of some poses; say where it is, if that cannot be shown."""
+    view = layers.view
+    document = document_of(layers.points)
+    if video != view.video and document is not None:
+        document.session.show_place(video, frame)
+    if video != view.video:
+        name = layers.store.videos[video].name or "another recording"
+        return f", on frame {frame} of {name}, which is not shown"
+    if frame != view.frame:
+        view.go_to(frame)
+    return ""
 
 
 def other_labels(viewer: napari.Viewer, store: PoseStore) -> list[Poses | PoseStore]:

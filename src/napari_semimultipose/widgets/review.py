@@ -35,6 +35,7 @@ from napari_semimultipose.widgets.proofreading import (
     layer_to_review,
     layers_of,
     other_labels,
+    show_place,
 )
 from napari_semimultipose.widgets.review_form import ReviewForm
 from napari_semimultipose.widgets.review_jobs import Found, checking_events, finding_events
@@ -356,9 +357,8 @@ class ReviewWidget(WorkWidget):
         self._need_writable()
         done = step(self.steps)
         place = self.steps.place_of(done, self.layers.view.video, self._here)
-        if place is not None and place[1] != self._here:
-            self.layers.view.go_to(place[1])
-        self.form.message.say(f"{word}: {done.name}.")
+        elsewhere = "" if place is None else show_place(self.layers, *place)
+        self.form.message.say(f"{word}: {done.name}{elsewhere}.")
         for made, problem in self._repaired:
             if any(made is part for part in done.parts):
                 self.form.table.model.set_state_of(problem, state)
