@@ -20,6 +20,7 @@ from napari_semimultipose.errors import FramesError
 from napari_semimultipose.inference import members  # noqa: F401  # before its parts are replaced
 from napari_semimultipose.io.labels import FORMATS, read_poses, write_poses
 from napari_semimultipose.io.sample import make_recording
+from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.models.checkpoint import ModelInfo, write_info
 from napari_semimultipose.poses import Poses, Source
@@ -438,6 +439,25 @@ def test_edits_of_the_result_are_saved(viewer, widget, play, qtbot, tmp_path):
     saved = read_poses(tmp_path / "edited.slp")
     row = saved.rows()[round(first[0])]
     assert not np.isclose(saved.xy[row], first[[2, 1]]).all(-1).any()
+
+
+def test_corrections_made_while_it_runs_are_kept(viewer, widget, play, qtbot, recording):
+    hold = threading.Event()
+    actor = play(hold=hold)
+    widget.start()
+    qtbot.waitUntil(lambda: actor.done == FRAMES)
+    qtbot.waitUntil(lambda: "beetles poses" in viewer.layers)
+    store = widget._result.layers.store
+    qtbot.waitUntil(lambda: len(store) >= 4)
+    edits.move_keypoints(store, [3], [0], [0], [[70.0, 9.0]])
+    hold.set()
+    qtbot.waitUntil(ended(widget), timeout=30_000)
+    poses = widget.poses()
+    assert poses.xy[3, 0, 0].tolist() == [70, 9]
+    assert poses.track[3].tolist() == [0, 1]
+    np.testing.assert_array_equal(poses.xy[3, 1], recording[1].xy[3, 1])
+    assert "1 animal stays as you corrected" in widget.message.text()
+    assert "Save as" in widget.message.text()
 
 
 def test_closing_the_window_stops_the_prediction(viewer, widget, play, qtbot):

@@ -82,6 +82,7 @@ class PredictWidget(WorkWidget):
         self._poses: Poses | None = None
         self._missing: Mapping[str, str] = {}
         self._image: Image | None = None
+        self._out: Path | None = None
         self._name = "poses"
         self._failed = False
 
@@ -233,7 +234,7 @@ class PredictWidget(WorkWidget):
             self.recording.span(),
             out,
         )
-        self._image = self.recording.layer()
+        self._image, self._out = self.recording.layer(), out
         name = self._image.name if self._image is not None else Path(job.frames).stem
         self._name = f"{name} poses"
         return job
@@ -321,7 +322,7 @@ class PredictWidget(WorkWidget):
             if self._result.closed:
                 # Removed on the way, perhaps to see the frames: the result is shown all the same.
                 self._show(event.poses)
-            self._result.finish(event.poses, event.metrics)
+            self._say_kept(self._result.finish(event.poses, event.metrics))
         self._missing = event.missing
         self._say_missing()
         n = len(event.poses)
@@ -357,6 +358,13 @@ class PredictWidget(WorkWidget):
         if layers is not None and not layers.closed:
             layers.view.set_look(color_by=self.settings.colors.value())
             self._say_missing()
+
+    def _say_kept(self, n: int) -> None:
+        """Say how many animals were corrected by hand while others were predicted."""
+        if n:
+            text = f"{n} animal{'s stay' if n > 1 else ' stays'} as you corrected them on the way"
+            saved = " The file that was written does not have that: use 'Save as…'."
+            self.message.add(f"{text}.{saved if self._out is not None else ''}")
 
     def _say_missing(self) -> None:
         """Say why the chosen colours are all white."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer
 
+from napari_semimultipose.layers.corrections import Corrections
 from napari_semimultipose.layers.measured import Measured
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.style import ColorBy
@@ -46,6 +47,7 @@ class ResultLayers(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self.layers: PredictionLayers | None = None
+        self._corrections: Corrections | None = None
         self._waiting: list[Poses] = []
         self._show_at = 0.0
 
@@ -56,7 +58,7 @@ class ResultLayers(QObject):
 
     def forget(self) -> None:
         """Leave the layers of before alone: the next result gets its own."""
-        self.layers = None
+        self.layers = self._corrections = None
         self._waiting = []
         self._show_at = 0.0
 
@@ -65,6 +67,7 @@ class ResultLayers(QObject):
         self.layers = PredictionLayers(
             self._viewer, poses, name=name, image=image, color_by=color_by, edges=False
         )
+        self._corrections = Corrections(self.layers.store)
         self._show_later(self.layers.points, then=partial(self._add_edges, self.layers))
 
     def add(self, poses: Poses) -> None:
@@ -85,15 +88,25 @@ class ResultLayers(QObject):
         now = time.monotonic()
         self._show_at = now + max(SHOW_S, (now - start) / SHOW_SHARE)
 
-    def finish(self, poses: Poses, metrics: Metrics) -> None:
-        """Show the final poses, with how plausible they are, and then their paths."""
-        self._waiting = []
-        if self.layers is not None:
-            with self.layers.view.one_refresh():
-                self.layers.replace(poses, tracks=False)
-                if metrics and not self.layers.closed:
-                    self.layers.store.set_measured(Measured(metrics, poses.xy))
-            self._soon(self.layers.show_tracks)
+    def finish(self, poses: Poses, metrics: Metrics) -> int:
+        """Show the final poses, with how plausible they are, and then their paths.
+
+        What the user has corrected on the way is kept; returns the number of these animals.
+        """
+        layers, corrections = self.layers, self._corrections
+        self._waiting, self._corrections = [], None
+        if layers is None:
+            return 0
+        corrected = None if corrections is None else corrections.end()
+        n = 0
+        with layers.view.one_refresh():
+            layers.replace(poses, tracks=False)
+            if metrics and not layers.closed:
+                layers.store.set_measured(Measured(metrics, poses.xy))
+            if corrected is not None and not layers.closed:
+                n = corrected.apply_to(layers.store)
+        self._soon(layers.show_tracks)
+        return n
 
     def remove_empty(self) -> None:
         """Take the layers out again when not even one frame was predicted."""
