@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_semimultipose.io.labels import FORMATS, read_poses, write_poses
+from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.ellipses import RADIUS, Ellipses
 from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
@@ -118,8 +119,6 @@ def test_ellipses_follow_the_frame_and_go_with_their_switch(viewer, widget, laye
     points = viewer.layers["poses smoothed"]
     view = Ellipses.of(points).view
     before = len(Ellipses.of(points).layer.data)
-    from napari_semimultipose.layers import edits
-
     edits.move_keypoints(view.store, [view.store.row(0, 120)], [0], [0], np.array([[1.0, 2.0]]))
     assert len(Ellipses.of(points).layer.data) == before - 20
     viewer.layers.remove(points)
@@ -137,6 +136,23 @@ def test_smoothing_again_replaces_the_result(viewer, widget, layers, qtbot):
     assert "poses smoothed" not in offered  # a result is no model
     assert np.abs(np.diff(second, axis=0)).mean() < 0.5 * np.abs(np.diff(first, axis=0)).mean()
     assert len([x for x in viewer.layers if x.name.startswith("poses smoothed")]) == 3
+
+
+def test_a_result_that_was_corrected_stays(viewer, widget, layers, qtbot):
+    smooth(widget, qtbot)
+    first = widget.result
+    edits.move_keypoints(first.store, [3], [0], [0], [[99.0, 9.0]])
+    smooth(widget, qtbot)
+    assert widget.result is not first
+    assert first.store.array("xy")[3, 0, 0].tolist() == [99, 9]
+    assert "corrected by hand" in widget.form.message.text()
+    assert widget.result.store.array("xy")[3, 0, 0].tolist() != [99, 9]
+    assert Ellipses.of(first.points) is None
+    assert Ellipses.of(widget.result.points) is not None
+    second = widget.result
+    smooth(widget, qtbot)
+    assert widget.result is second
+    assert not widget.form.message.text()
 
 
 def test_the_plot_shows_the_courses_before_and_after(viewer, widget, layers, qtbot):

@@ -11,9 +11,11 @@ from typing_extensions import override
 
 from napari_semimultipose.errors import SemiMultiPoseError
 from napari_semimultipose.layers.ellipses import Ellipses
+from napari_semimultipose.layers.history import History
 from napari_semimultipose.layers.points import info_from_metadata
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.store import PoseStore
+from napari_semimultipose.poses import Poses
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets.choosers import plain_viewer, scrollable
 from napari_semimultipose.widgets.jobs import Saved, saving_events
@@ -51,6 +53,7 @@ class SmoothWidget(WorkWidget):
         self.result: PredictionLayers | None = None
         self.before: PoseStore | None = None
         self._source: PredictionLayers | None = None
+        self._made: tuple[PredictionLayers, str] | None = None
         self.form = form = SmoothForm(viewer, can_be_reviewed, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -142,17 +145,7 @@ class SmoothWidget(WorkWidget):
         if source is None or source.closed:
             return
         self.before = PoseStore(event.observed)
-        name = f"{source.points.name} smoothed"
-        if self.result is not None and not self.result.closed and self.result.points.name == name:
-            ellipses = Ellipses.of(self.result.points)
-            if ellipses is not None:
-                ellipses.close()
-            self.result.replace(poses)
-        else:
-            view = source.view
-            self.result = PredictionLayers(
-                self._viewer, poses, name=name, video=view.video, image=view.image
-            )
+        self._show_result(source, poses)
         self._show_ellipses()
         models = "one model" if event.observed.spread is None else "an ensemble"
         said = f"{poses.n_instances} animals on {len(poses)} frames, from {models}"
@@ -161,6 +154,37 @@ class SmoothWidget(WorkWidget):
         self.form.status.setText(said)
         self.form.show_jumps(event.jumps, poses.track_names)
         self._show_state()
+
+    def _show_result(self, source: PredictionLayers, poses: Poses) -> None:
+        """Show poses in the layer of the last result, or in one of their own.
+
+        A result that is of other poses, has another name now or was corrected by hand is left alone.
+        """
+        result = self.result
+        if result is not None and not result.closed:
+            ellipses = Ellipses.of(result.points)
+            if ellipses is not None:
+                ellipses.close()
+            mine = self._made == (source, result.points.name)
+            if mine and not len(History.of(result.store)):
+                result.replace(poses)
+                return
+            result.view.set_look(size_factor=1.0)
+            if mine:
+                self.form.message.say(
+                    f"'{result.points.name}' was corrected by hand and stays as it is: "
+                    "the new result has a layer of its own."
+                )
+        view = source.view
+        self.result = made = PredictionLayers(
+            self._viewer,
+            poses,
+            name=f"{source.points.name} smoothed",
+            video=view.video,
+            image=view.image,
+        )
+        self._made = source, made.points.name
+        History.of(made.store)  # from now on
 
     def _show_ellipses(self) -> None:
         """Draw the ellipses, or take them away."""
