@@ -155,6 +155,16 @@ def test_a_result_that_was_corrected_stays(viewer, widget, layers, qtbot):
     assert not widget.form.message.text()
 
 
+def test_the_result_is_shown_although_the_poses_were_removed(viewer, widget, layers, qtbot):
+    widget.form.smooth_button.click()
+    viewer.layers.clear()
+    qtbot.waitUntil(lambda: not widget.runner.running, timeout=60_000)
+    process_events()
+    assert "one model" in widget.form.status.text()
+    assert poses_from_layer(viewer.layers["poses smoothed"]).n_instances == FRAMES
+    assert widget.form.save_button.isEnabled()
+
+
 def test_the_plot_shows_the_courses_before_and_after(viewer, widget, layers, qtbot):
     smooth(widget, qtbot)
     widget.form.plot_button.click()

@@ -142,7 +142,7 @@ class SmoothWidget(WorkWidget):
 
     def _on_smoothed(self, event: SmoothedPoses) -> None:
         source, poses = self._source, event.poses
-        if source is None or source.closed:
+        if source is None:
             return
         self.before = PoseStore(event.observed)
         self._show_result(source, poses)
@@ -175,13 +175,13 @@ class SmoothWidget(WorkWidget):
                     f"'{result.points.name}' was corrected by hand and stays as it is: "
                     "the new result has a layer of its own."
                 )
-        view = source.view
+        view, image = source.view, source.view.image
         self.result = made = PredictionLayers(
             self._viewer,
             poses,
             name=f"{source.points.name} smoothed",
             video=view.video,
-            image=view.image,
+            image=image if image in self._viewer.layers else None,
         )
         self._made = source, made.points.name
         History.of(made.store)  # from now on
