@@ -222,6 +222,19 @@ def test_the_format_chosen_in_the_dialog_is_written(widget, layers, tmp_path, qt
     assert read_poses(tmp_path / "out.json", format="coco").n_instances
 
 
+def test_files_stay_listed_with_their_ticks_when_layers_come(viewer, widget, tmp_path):
+    first, second = tmp_path / "first.slp", tmp_path / "second.slp"
+    widget.form.add_files([first, second, first])
+    widget.form.members.item(1).setCheckState(Qt.CheckState.Unchecked)
+    viewer.add_image(np.zeros((3, 3)), name="other")
+    process_events()
+    listed = [widget.form.members.item(i) for i in range(widget.form.members.count())]
+    assert [item.text() for item in listed] == ["first.slp", "second.slp"]
+    assert widget.form.files() == [first]
+    listed[1].setCheckState(Qt.CheckState.Checked)
+    assert widget.form.files() == [first, second]
+
+
 def test_what_is_wrong_is_said(widget, layers, tmp_path, qtbot, members):
     widget.form.mirrored.setText("_top")
     widget.form.smooth_button.click()

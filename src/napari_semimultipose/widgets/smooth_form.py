@@ -123,23 +123,27 @@ class SmoothForm(QWidget):
     def show_layers(self, layers: Sequence[Layer]) -> None:
         """List the layers that may be further members; files and ticks stay."""
         ticked = {id(layer) for layer in self.ticked_layers()}
-        files = self.files()
+        known, chosen = self._known_files(), self.files()
         self.members.clear()
         for layer in layers:
             self._add(layer.name, layer, checked=id(layer) in ticked)
-        self.add_files(files)
+        for file in known:
+            self._add_file(file, checked=file in chosen)
 
     def add_files(self, files: Sequence[Path]) -> None:
         """Add members on disk; each is listed once."""
-        known = {
-            self.members.item(i).data(_ROLE)
-            for i in range(self.members.count())
-            if isinstance(self.members.item(i).data(_ROLE), Path)
-        }
         for file in files:
-            if file not in known:
-                self._add(file.name, file, checked=True)
-                self.members.item(self.members.count() - 1).setToolTip(str(file))
+            if file not in self._known_files():
+                self._add_file(file, checked=True)
+
+    def _known_files(self) -> list[Path]:
+        """Return the files that are listed, ticked or not."""
+        listed = [self.members.item(i).data(_ROLE) for i in range(self.members.count())]
+        return [what for what in listed if isinstance(what, Path)]
+
+    def _add_file(self, file: Path, *, checked: bool) -> None:
+        self._add(file.name, file, checked=checked)
+        self.members.item(self.members.count() - 1).setToolTip(str(file))
 
     def _add(self, text: str, what: object, *, checked: bool) -> None:
         item = QListWidgetItem(text)
