@@ -117,7 +117,7 @@ def test_without_a_model_or_frames_it_says_so(viewer, open_widget, recording, mo
 
 def test_a_labelled_video_is_written(widget, recording, tmp_path, qtbot):
     assert not widget.video_button.isEnabled()
-    widget._poses = recording[1]
+    widget._poses, widget._frames = recording[1], widget.recording.frames()
     widget._update_buttons()
     assert widget.video_button.isEnabled()
     out = tmp_path / "labelled.mp4"

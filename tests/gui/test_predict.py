@@ -25,13 +25,15 @@ from napari_semimultipose.layers.points import poses_from_layer
 from napari_semimultipose.models.checkpoint import ModelInfo, write_info
 from napari_semimultipose.poses import Poses, Source
 from napari_semimultipose.training.events import Failed
-from napari_semimultipose.widgets import jobs, label_files, worker
+from napari_semimultipose.widgets import jobs, label_files, report_export, video_export, worker
 from napari_semimultipose.widgets import predict as predict_module
 from napari_semimultipose.widgets.jobs import Chunk, Measuring, Predicted, Ready, Saved, Tracking
 from napari_semimultipose.widgets.layer_frames import frames_from_layer, place_of
 from napari_semimultipose.widgets.predict import PredictWidget, open_predict
 from napari_semimultipose.widgets.prediction_settings import summary_of
 from napari_semimultipose.widgets.train import TrainWidget
+
+from .conftest import process_events
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the processes too
 import gui_work
@@ -458,6 +460,32 @@ def test_corrections_made_while_it_runs_are_kept(viewer, widget, play, qtbot, re
     np.testing.assert_array_equal(poses.xy[3, 1], recording[1].xy[3, 1])
     assert "1 animal stays as you corrected" in widget.message.text()
     assert "Save as" in widget.message.text()
+
+
+def test_videos_and_reports_are_of_the_recording_that_was_predicted(
+    viewer, widget, play, qtbot, image, tmp_path, monkeypatch
+):
+    play()
+    widget.start()
+    qtbot.waitUntil(ended(widget), timeout=30_000)
+    first = widget._frames
+    viewer.add_image(np.full((FRAMES, 96, 96), 200, np.uint8), name="other")
+    viewer.layers.remove(image)
+    process_events()
+    assert widget.recording.layer() is viewer.layers["other"]
+    drawn, told = [], []
+    monkeypatch.setattr(
+        video_export, "rendering_events", lambda poses, frames, *_: drawn.append(frames) or []
+    )
+    monkeypatch.setattr(
+        report_export,
+        "reporting_events",
+        lambda source, frames, *_, **__: told.append(frames) or [],
+    )
+    for button in (widget.video_button, widget.report_button):
+        button.write(tmp_path / "out.mp4")
+        qtbot.waitUntil(lambda b=button: not b.runner.running)
+    assert drawn[0] is told[0] is first
 
 
 def test_closing_the_window_stops_the_prediction(viewer, widget, play, qtbot):

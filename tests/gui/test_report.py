@@ -59,7 +59,9 @@ def opened(monkeypatch):
 @pytest.fixture
 def predict(viewer, open_widget, recording):
     viewer.add_image(recording[0], rgb=True, contrast_limits=(0, 255), name="beetles")
-    return open_widget(PredictWidget)
+    widget = open_widget(PredictWidget)
+    widget._frames, widget._place = widget.recording.frames(), widget.recording.place()
+    return widget
 
 
 def idle(button):

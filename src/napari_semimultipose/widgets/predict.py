@@ -82,6 +82,8 @@ class PredictWidget(WorkWidget):
         self._poses: Poses | None = None
         self._missing: Mapping[str, str] = {}
         self._image: Image | None = None
+        self._frames: Any = None  # of the last result, like the rest
+        self._place: Path | None = None
         self._out: Path | None = None
         self._name = "poses"
         self._failed = False
@@ -92,13 +94,11 @@ class PredictWidget(WorkWidget):
         self.start_button = QPushButton("Predict", self)
         self.stop_button = QPushButton("Stop", self)
         self.save_button = QPushButton("Save as…", self)
-        self.video_button = VideoButton(
-            self.poses, self.recording.frames, self.recording.place, self
-        )
+        self.video_button = VideoButton(self.poses, lambda: self._frames, lambda: self._place, self)
         self.report_button = ReportButton(
             self.poses,
-            self.recording.frames,
-            lambda: None if (p := self.recording.place()) is None else beside(p, "-report.html"),
+            lambda: self._frames,
+            lambda: None if self._place is None else beside(self._place, "-report.html"),
             "these poses: counts, tracks, paths, confidences and likely problems",
             self,
         )
@@ -235,6 +235,7 @@ class PredictWidget(WorkWidget):
             out,
         )
         self._image, self._out = self.recording.layer(), out
+        self._frames, self._place = job.frames, self.recording.place()
         name = self._image.name if self._image is not None else Path(job.frames).stem
         self._name = f"{name} poses"
         return job
