@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,28 @@ def test_removing_the_layer_switches_heat_maps_off(viewer, widget, qtbot):
     assert widget.heat.box.currentIndex() == 0
     assert not widget.heat.heat.shown
     qtbot.waitUntil(lambda: not widget.heat.heat.runner.running, timeout=20_000)
+
+
+def test_another_model_with_the_same_settings_switches_heat_maps_off(
+    viewer, widget, model, tmp_path, qtbot
+):
+    choose(widget, 1)
+    qtbot.waitUntil(lambda: "beetles heat maps" in viewer.layers, timeout=60_000)
+    widget.set_model(model)
+    assert widget.heat.heat.shown
+    other = shutil.copytree(model, tmp_path / "other")
+    widget.set_model(other)
+    assert widget.heat.box.currentIndex() == 0
+    assert not widget.heat.heat.shown
+    assert "beetles heat maps" not in viewer.layers
+    qtbot.waitUntil(lambda: not widget.heat.heat.runner.running, timeout=20_000)
+
+
+def test_heat_maps_go_with_the_widget(viewer, widget, qtbot):
+    choose(widget, 1)
+    qtbot.waitUntil(lambda: "beetles heat maps" in viewer.layers, timeout=60_000)
+    viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: "beetles heat maps" not in viewer.layers, timeout=5000)
 
 
 def test_without_a_model_or_frames_it_says_so(viewer, open_widget, recording, model):

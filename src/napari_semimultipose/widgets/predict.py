@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from typing_extensions import override
 
 from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.errors import ConfigError, SemiMultiPoseError
@@ -182,8 +183,14 @@ class PredictWidget(WorkWidget):
         self.report_button.failed.connect(self._complain)
         self.report_button.runner.ended.connect(lambda: self._on_video(0, 0))
         self.model.loaded.connect(lambda _: self.heat.stop())
+        self.model.changed.connect(self.heat.stop)
         self.recording.changed.connect(self.heat.stop)
         self.heat.failed.connect(lambda text: self.message.say(text, error=True))
+
+    @override
+    def _leave(self) -> None:
+        self.heat.heat.hide()
+        super()._leave()
 
     def set_model(self, folder: Path) -> None:
         """Choose a model folder."""

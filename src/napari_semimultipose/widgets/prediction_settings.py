@@ -54,7 +54,9 @@ class ModelChooser(QWidget):
     """A model folder and what is in it."""
 
     loaded = Signal(object)
-    """The settings of another model, a `Config`."""
+    """Other settings than those of the model before, a `Config`."""
+    changed = Signal()
+    """Another folder was chosen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -69,6 +71,7 @@ class ModelChooser(QWidget):
             rows_of(("Model folder", self.field, "A folder that the Train widget has written"))
         )
         layout.addWidget(self.summary)
+        self._folder: Path | None = None
         self._config: Config | None = None
         # The path is looked up when the typing has come to a halt.
         self._halt = QTimer(self)
@@ -102,6 +105,9 @@ class ModelChooser(QWidget):
         """Show what the folder holds."""
         self._halt.stop()
         folder = self.field.path()
+        if folder != self._folder:
+            self._folder = folder
+            self.changed.emit()
         if folder is None:
             self.summary.setText("Choose the folder of a trained model.")
             return
