@@ -20,8 +20,7 @@ from napari_semimultipose.layers.points import points_layer_data, poses_from_lay
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Source, Video
 from napari_semimultipose.tracking import repair
-from napari_semimultipose.widgets import label_files, layer_keys, worker
-from napari_semimultipose.widgets import review as review_module
+from napari_semimultipose.widgets import label_files, layer_keys, problem_search, worker
 from napari_semimultipose.widgets.annotate import AnnotateWidget
 from napari_semimultipose.widgets.identity_panel import HERE, NEW, RANGE, TO_END
 from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
@@ -467,13 +466,13 @@ def test_problems_go_with_the_recording_that_they_are_in(two_videos, image, open
 
 def hold(monkeypatch, name: str) -> threading.Event:
     """Keep what a worker does from beginning until the event is set."""
-    go_on, events = threading.Event(), getattr(review_module, name)
+    go_on, events = threading.Event(), getattr(problem_search, name)
 
     def slow(*args):
         go_on.wait(20)
         yield from events(*args)
 
-    monkeypatch.setattr(review_module, name, slow)
+    monkeypatch.setattr(problem_search, name, slow)
     return go_on
 
 
@@ -499,7 +498,7 @@ def test_a_search_that_fails_says_so_and_leaves_the_poses_saved(widget, qtbot, m
         raise LabelsError("no room")
         yield
 
-    monkeypatch.setattr(review_module, "finding_events", fails)
+    monkeypatch.setattr(problem_search, "finding_events", fails)
     find(widget, qtbot)
     assert "no room" in widget.form.message.text()
     assert widget.form.status.text() == ""

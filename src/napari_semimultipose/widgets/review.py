@@ -11,9 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from typing_extensions import override
 
-from napari_semimultipose.background.process import run_apart
 from napari_semimultipose.config import ReviewConfig
-from napari_semimultipose.crossfit import FoldProgress
 from napari_semimultipose.errors import LabelsError, SemiMultiPoseError
 from napari_semimultipose.labeling.problems import Problem
 from napari_semimultipose.layers.canvas import camera_of
@@ -28,17 +26,17 @@ from napari_semimultipose.widgets.identity_changes import IdentityChanges
 from napari_semimultipose.widgets.jobs import Saved, saving_events
 from napari_semimultipose.widgets.keys import KeyAction
 from napari_semimultipose.widgets.label_files import ask_save
+from napari_semimultipose.widgets.problem_search import ProblemSearch
 from napari_semimultipose.widgets.problem_table import FINE, OPEN, REPAIRED
 from napari_semimultipose.widgets.proofreading import (
     can_be_reviewed,
     later,
     layer_to_review,
     layers_of,
-    other_labels,
     show_place,
 )
 from napari_semimultipose.widgets.review_form import ReviewForm
-from napari_semimultipose.widgets.review_jobs import Found, checking_events, finding_events
+from napari_semimultipose.widgets.review_jobs import Found
 from napari_semimultipose.widgets.review_keys import KEYS
 from napari_semimultipose.widgets.reviewed_file import ReviewedFile
 from napari_semimultipose.widgets.usual_repairs import animals_of, tracks_now, usual_repair
@@ -69,7 +67,6 @@ class ReviewWidget(WorkWidget):
         self._fine: set[tuple[str, int, tuple[int, ...]]] = set()
         self._repaired: list[tuple[Change, Problem]] = []
         self._clicked: tuple[int, int] | None = None
-        self._searched: tuple[PoseStore, int, int] | None = None
         self.form = ReviewForm(viewer, can_be_reviewed, self)
         self.file = ReviewedFile(viewer, self)
         layout = QVBoxLayout(self)
@@ -77,7 +74,8 @@ class ReviewWidget(WorkWidget):
         layout.addWidget(self.file.banner)
         layout.addWidget(scrollable(self.form))
         self.setMinimumWidth(320)
-        self.runner = EventRunner("search for problems", "The search is being stopped.", self)
+        self.search = ProblemSearch(viewer, self.form, self)
+        self.runner = self.search.runner
         self.saver = EventRunner("saving poses", "Poses are being saved.", self)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -101,7 +99,7 @@ class ReviewWidget(WorkWidget):
         self.file.restored.connect(form.layer_box.set_layer)
         self.saver.ended.connect(self.file.end_saving)
         self._soon.timeout.connect(self._show)
-        self.runner.received.connect(self._on_events)
+        self.search.found.connect(self._on_found)
         self.saver.received.connect(self._on_saver)
         for runner in (self.runner, self.saver):
             runner.ended.connect(self._show)
@@ -171,14 +169,6 @@ class ReviewWidget(WorkWidget):
         """The frame that the viewer shows."""
         return 0 if self.layers is None else self.layers.view.frame
 
-    @property
-    def _shown(self) -> tuple[PoseStore, int, int] | None:
-        """What is reviewed: the table, its generation and the video."""
-        if self.layers is None or self.layers.closed:
-            return None
-        store = self.layers.store
-        return store, store.generation, self.layers.view.video
-
     def _need(self) -> tuple[PoseStore, int]:
         """Return the table and its video.
 
@@ -212,34 +202,14 @@ class ReviewWidget(WorkWidget):
             self._try(self._start)
 
     def _start(self) -> None:
-        store, video = self._need()
-        config = self.form.config()
-        copy, others = store.copy(), other_labels(self._viewer, store)
-        self.form.status.setText("Looking for problems…")
-        self._searched = self._shown
-        self.runner.start(lambda should_stop: finding_events(copy, config, video, others))
+        self.search.find(*self._need())
         self._show()
 
     def _start_check(self) -> None:
         """Look for labels that are likely to be wrong; see `labeling.label_check`."""
         self._need()
-        job = self.form.check.job(self.layers)
-        if self.runner.start(
-            lambda should_stop: run_apart(checking_events, job, should_stop=should_stop)
-        ):
-            self._searched = self._shown
-            self.form.status.setText("Checking the labels…")
-            self._show()
-
-    def _on_events(self, events: list[Any]) -> None:
-        for event in events:
-            if isinstance(event, Found):
-                self._on_found(event)
-            elif isinstance(event, FoldProgress):
-                self.form.check.show_progress(event)
-            elif isinstance(event, Failed):
-                self.form.status.setText("")
-                self._complain(event)
+        self.search.check()
+        self._show()
 
     def _on_saver(self, events: list[Any]) -> None:
         for event in events:
@@ -249,23 +219,14 @@ class ReviewWidget(WorkWidget):
                 self.file.saved(event.path)
                 self._show()
             elif isinstance(event, Failed):
-                self._complain(event)
-
-    def _complain(self, failed: Failed) -> None:
-        self.form.message.say(failed.message, error=True, details=failed.details)
+                self.form.message.say(event.message, error=True, details=event.details)
 
     def _on_found(self, found: Found) -> None:
-        if self._searched != self._shown:
-            self.form.status.setText(
-                "What was found is of other poses than those that are shown now: search again."
-            )
-            return
         self._found = found.config
         self._repaired.clear()
         self.form.table.model.names = self._names
         fine = [problem.key in self._fine for problem in found.problems]
         self.form.table.set_problems(found.problems, fine)
-        self.form.status.setText(found.summary)
         if found.by_doubt:
             self.form.table.sort_by_severity()
         self._show()
