@@ -16,6 +16,7 @@ from napari_semimultipose.io.journal import Journal
 from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
+from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 from napari_semimultipose.widgets import annotate_pages, unsaved
 from napari_semimultipose.widgets.annotate import AnnotateWidget
@@ -76,6 +77,15 @@ def poses_of(widget) -> Poses:
 def near(a, b):
     """A click is exact to half a screen pixel."""
     np.testing.assert_allclose(a, b, atol=0.3)
+
+
+def make_predictions(n=10) -> Poses:
+    """One animal on each frame of the recording."""
+    xy = np.tile(np.array(ANIMAL), (n, 1, 1, 1))
+    videos = (Video("clip"),)
+    return Poses(
+        SKELETON, xy, np.arange(n), source=np.full((n, 1), Source.PREDICTED), videos=videos
+    )
 
 
 # ------------------------------------------------------------------- labelling
@@ -641,6 +651,14 @@ def test_predictions_are_corrected_in_place(viewer, image, open_widget, hand):
     near(got.xy[3, 0, 0], (25, 45))
     assert got.source[:, 0].tolist() == [1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
     assert widget.panel.count.text() == "1 labelled frame · 1 animal"
+
+
+def test_predictions_that_come_while_there_are_no_labels_have_one_table(widget, viewer, image):
+    poses = make_predictions()
+    layers = PredictionLayers(viewer, poses, image=image)
+    process_events()
+    assert widget.document.store is layers.store
+    assert widget.document.view is layers.view is PoseView.of(layers.points)
 
 
 def test_plain_points_are_taken_over_with_a_skeleton(viewer, image, open_widget, hand):

@@ -126,10 +126,12 @@ class PoseView:
         self._table: PointTable | None = None
         self._later = Later(viewer, self._show_features)
         self.points: Points = points if points is not None else self._make_points(name)
+        self.points.metadata[METADATA_KEY] = self._info()
+        self._views[self.points] = ref(self)  # before anybody hears of the layer
+        if points is None:
+            viewer.add_layer(self.points)
         lean(viewer, self.points)
         draw_lean(viewer, self.points)
-        self.points.metadata[METADATA_KEY] = self._info()
-        self._views[self.points] = ref(self)
         self.vectors: Vectors | None = self._make_vectors() if edges else None
         self._frame = self.frame
         self.refresh()
@@ -148,16 +150,13 @@ class PoseView:
     def _make_points(self, name: str) -> Points:
         from napari.layers import Points
 
-        layer = Points(
+        return Points(
             np.zeros((0, 3)),
             ndim=3,
             name=name,
-            metadata={METADATA_KEY: self._info()},
             **geometry_of(self._image),
             **self._style.points_kwargs(),
         )
-        self.viewer.add_layer(layer)
-        return layer
 
     def _make_vectors(self) -> Vectors:
         from napari.layers import Vectors

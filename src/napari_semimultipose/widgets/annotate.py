@@ -33,6 +33,7 @@ from napari_semimultipose.widgets.label_layers import holds_labels
 from napari_semimultipose.widgets.labels_widget import LabelsWidget
 from napari_semimultipose.widgets.layer_frames import is_points
 from napari_semimultipose.widgets.lock_banner import LockBanner
+from napari_semimultipose.widgets.proofreading import later
 from napari_semimultipose.widgets.recordings import image_of
 from napari_semimultipose.widgets.worker import DockedWidget
 
@@ -58,7 +59,8 @@ class AnnotateWidget(LabelsWidget):
         self.panel = self.tabs.panel
         self.skeleton_page = self.tabs.skeleton_page
         self._timer = QTimer(self)
-        self._soon = QTimer(self)
+        self._soon = later(self._show, self)
+        self._look = later(self._on_layer, self)
         self._lay_out()
         self._connect()
         self._on_layer()
@@ -84,7 +86,8 @@ class AnnotateWidget(LabelsWidget):
     def _connect(self) -> None:
         self.images.layer_changed.connect(self._on_image)
         self.images.activated.connect(lambda _: self._on_image_chosen())
-        self.layers.layer_changed.connect(self._on_layer)
+        self.layers.currentIndexChanged.connect(lambda _: self._on_layer())
+        self.layers.layer_changed.connect(self._look.start)  # layers came or went: see `later`
         self.files.suggestion = self._suggested_path
         self.files.new_clicked.connect(lambda: self.tabs.setCurrentIndex(SKELETON))
         self.files.open_chosen.connect(lambda path: self._try(lambda: self.open_labels(path)))
@@ -110,9 +113,6 @@ class AnnotateWidget(LabelsWidget):
         page.chosen.connect(lambda index: self._try(lambda: self.show_recording(index)))
         page.folder_chosen.connect(lambda folder: self._try(lambda: self.relink(folder)))
         page.files_chosen.connect(lambda paths: self._try(lambda: self.add_recordings(paths)))
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(0)
-        self._soon.timeout.connect(self._show)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
         self._timer.start()
