@@ -381,6 +381,17 @@ def test_the_tools_of_napari_work_too(labelling, hand, viewer):
     assert (poses_of(labelling).visible > 0).sum() == 4
 
 
+def test_the_delete_key_takes_what_the_select_tool_has_selected(labelling, hand):
+    label(hand, labelling, ANIMAL + OTHER)
+    points = labelling.document.points
+    points.mode = "select"
+    points.selected_data = {0, 1}
+    hand.key(Qt.Key.Key_Delete)
+    assert poses_of(labelling).visible[0].tolist() == [[0, 0, 2], [2, 2, 2]]
+    labelling.document.run("undo")
+    assert (poses_of(labelling).visible == Visibility.VISIBLE).all()
+
+
 def test_nothing_is_placed_outside_of_the_image(labelling, hand):
     label(hand, labelling, [(-5, 20)])
     assert poses_of(labelling).n_instances == 0

@@ -421,6 +421,11 @@ class PoseView:
         self._poses.xy[row, key.slot, key.keypoint] = x, y
         self._show_vectors()
 
+    def chosen(self) -> IntArray:
+        """Return row, slot and keypoint [P, 3] of what is selected with napari's select tool."""
+        selects = str(self.points.mode) == "select"
+        return self._keys[sorted(self.points.selected_data) if selects else []]
+
     # ---------------------------------------------------------------- events
 
     @contextmanager

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, ref
 from napari.layers import Image, Points, Vectors
 
 from napari_semimultipose.errors import LabelsError
+from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.accept import accept_predictions
 from napari_semimultipose.layers.geometry import image_shape, n_frames
 from napari_semimultipose.layers.labelling import LabelSession
@@ -320,6 +321,14 @@ class LabelsDocument:
         if self.image is not None:
             predicted = predictions_on(self.viewer, self.image, frame, but=self.points)
         accept_predictions(self.store, video, frame, predicted)
+
+    def delete_keypoint(self) -> None:
+        """Delete what napari's select tool has selected, or else the keypoint clicked last."""
+        chosen = self.view.chosen()
+        if len(chosen):
+            edits.remove_keypoints(self.store, *chosen.T)
+        else:
+            self.session.delete_keypoint()
 
     def toggle_colors(self) -> None:
         """Colour by keypoint or by animal."""
