@@ -734,6 +734,16 @@ def test_removing_the_recording_leaves_the_labels(labelling, hand, viewer, image
     assert len(poses_of(labelling).videos) == 1
 
 
+def test_all_layers_are_removed_at_once(labelling, hand, viewer, image, qtbot):
+    label(hand, labelling, ANIMAL)
+    PredictionLayers(viewer, make_predictions(), image=image)
+    process_events()
+    viewer.layers.selection = set(viewer.layers)
+    viewer.layers.remove_selected()
+    qtbot.waitUntil(lambda: not len(viewer.layers))
+    assert labelling.document is None
+
+
 def test_labels_of_a_stack_in_memory(viewer, open_widget, hand, home, qtbot):
     viewer.add_image(np.zeros((5, 100, 120), np.uint8), name="stack", contrast_limits=(0, 255))
     viewer.dims.set_point(0, 2)

@@ -63,6 +63,30 @@ class Later:
             self._action()
 
 
+_leaving: set[Later] = set()
+
+
+def remove_companion(viewer: Any, layer: Any) -> None:
+    """Remove a layer because the one to which it belongs has gone.
+
+    napari removes selected layers one after the other, and fails when one of them is gone already: a
+    selected layer goes a moment later, if it is still there then.
+    """
+
+    def remove() -> None:
+        _leaving.discard(later)
+        if layer in viewer.layers:
+            make_gl_current(viewer)
+            viewer.layers.remove(layer)
+
+    later = Later(viewer, remove)
+    if layer not in viewer.layers.selection:
+        remove()
+    else:
+        _leaving.add(later)
+        later.ask()
+
+
 @lru_cache
 def shrinks_together() -> bool:
     """Whether a Points layer with refreshes blocked can get fewer points.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.layers import thumbnails
-from napari_semimultipose.layers.canvas import Later
+from napari_semimultipose.layers.canvas import Later, remove_companion
 from napari_semimultipose.layers.geometry import geometry_of
 from napari_semimultipose.layers.lean import draw_lean, lean
 from napari_semimultipose.layers.store import Change, PoseStore
@@ -242,7 +242,9 @@ class PredictionLayers:
         self._later.forget()
         self.store.listeners.remove(self._on_store)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
-        self._remove_tracks()
+        if self.tracks is not None:
+            remove_companion(self.viewer, self.tracks)
+            self.tracks = None
 
     def _on_removed(self, event: object) -> None:
         if self.tracks is not None and getattr(event, "value", None) is self.tracks:

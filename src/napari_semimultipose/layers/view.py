@@ -20,6 +20,7 @@ from napari_semimultipose.layers.canvas import (
     Later,
     drawn_once,
     make_gl_current,
+    remove_companion,
     shrinks_together,
 )
 from napari_semimultipose.layers.geometry import geometry_of, image_shape
@@ -501,7 +502,8 @@ class PoseView:
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.points.events.data.disconnect(self._on_native_edit)
         self.points.events.visible.disconnect(self._on_visible)
-        self._before_removal()
-        for layer in (self.vectors, self.points):
-            if layer is not None and layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+        if self.vectors is not None:
+            remove_companion(self.viewer, self.vectors)
+        if self.points in self.viewer.layers:
+            self._before_removal()
+            self.viewer.layers.remove(self.points)
