@@ -19,6 +19,7 @@ from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video
 from napari_semimultipose.widgets import claims
 from napari_semimultipose.widgets.annotate import AnnotateWidget
+from napari_semimultipose.widgets.document import document_of
 from napari_semimultipose.widgets.problem_table import FINE
 from napari_semimultipose.widgets.review import ReviewWidget
 from napari_semimultipose.widgets.suggest import SuggestWidget
@@ -52,6 +53,7 @@ LABELLING_WINDOW = """
 import sys, pathlib, napari
 from napari_semimultipose._reader import read_frames
 from napari_semimultipose.widgets.annotate import AnnotateWidget
+from napari_semimultipose.widgets.document import document_of
 from qtpy.QtWidgets import QApplication
 viewer = napari.Viewer()
 ((data, attributes, _),) = read_frames(sys.argv[1])
@@ -335,6 +337,17 @@ def test_closing_the_labels_gives_the_file_back(widget, labels, viewer):
     assert not lock_path(labels).exists()
 
 
+def test_a_file_is_opened_once_in_a_window(widget, hand, labels, viewer):
+    widget.open_labels(labels)
+    first = widget.document
+    label(hand, widget, OTHER)
+    widget.new_labels(SKELETON)
+    widget.open_labels(labels.parent / ".." / labels.parent.name / labels.name)
+    assert widget.document is first
+    assert count(widget) == 2
+    assert "open already" in widget.message.text()
+
+
 def test_labels_restored_in_a_window_share_the_file_with_those_it_had_open(
     widget, hand, labels, qtbot, viewer
 ):
@@ -348,6 +361,7 @@ def test_labels_restored_in_a_window_share_the_file_with_those_it_had_open(
     widget._offer_unsaved(widget.document)
     press(qtbot, widget.banner.restore)
     assert widget.document.path == labels
+    assert document_of(first).path is None
     viewer.layers.remove(first)
     assert lock_path(labels).exists()
     widget.save()

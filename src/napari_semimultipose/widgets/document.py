@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +118,7 @@ class LabelsDocument:
         """Go on with the poses of a Points layer, whoever made it.
 
         If the layer shows one of several videos of a labels file, the labels of the others come along, and their
-        layers go: there is one table of a file.
+        layers go: there is one table of a file. Where other labels in the viewer have the file, these get none.
 
         Raises
         ------
@@ -129,7 +130,7 @@ class LabelsDocument:
             return document
         info = info_from_metadata(points.metadata)
         path = points.source.path
-        file = None if path is None else Path(path)
+        file = None if path is None or document_on(viewer, Path(path)) else Path(path)
         others, layers = other_videos(viewer, points)
         if info is not None and info.store is not None and PoseView.of(points) is not None:
             if others is not None:
@@ -370,6 +371,13 @@ def document_of(points: Points) -> LabelsDocument | None:
     known = _known.get(points)
     document = None if known is None else known()
     return None if document is None or document.closed else document
+
+
+def document_on(viewer: napari.Viewer, path: Path) -> LabelsDocument | None:
+    """Return the labels in a viewer that belong to a labels file, if there are any."""
+    found = (document_of(layer) for layer in viewer.layers if isinstance(layer, Points))
+    real = os.path.realpath(path)
+    return next((x for x in found if x and x.path and os.path.realpath(x.path) == real), None)
 
 
 def keep(documents: Sequence[LabelsDocument]) -> None:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 from napari_semimultipose.errors import SemiMultiPoseError
 from napari_semimultipose.widgets import label_files, unsaved
 from napari_semimultipose.widgets.choosers import Message
-from napari_semimultipose.widgets.document import LabelsDocument
+from napari_semimultipose.widgets.document import LabelsDocument, document_on
 from napari_semimultipose.widgets.file_bar import FileBar
 from napari_semimultipose.widgets.label_layers import LabelLayers
 from napari_semimultipose.widgets.opening import open_document, restore_document
@@ -69,6 +69,8 @@ class LabelsWidget(DockedWidget):
     def open_labels(self, path: Path) -> None:
         """Open a labels file or project folder, with its recording if that is found.
 
+        Of a file that is open already, the labels are shown as they are in the viewer.
+
         Raises
         ------
         SemiMultiPoseError
@@ -76,6 +78,11 @@ class LabelsWidget(DockedWidget):
         """
         if path.name.endswith(unsaved.SUFFIX):
             self.restore(path)
+            return
+        known = document_on(self._viewer, path)
+        if known is not None:
+            self._set_document(known)
+            self.message.say(f"{path.name} is open already: these are its labels.")
             return
         with self._make():
             document = open_document(self._viewer, path, self.images.layer())
@@ -144,6 +151,9 @@ class LabelsWidget(DockedWidget):
         file = self.document.path if self.document is not None else None
         with self._make():
             document = restore_document(self._viewer, path, self.images.layer(), file)
+        for other in self._documents:
+            if other.path == document.path:
+                other.path = None  # the file is that of the labels just restored
         self._set_document(document)
 
     def _try(self, action: Callable[[], None]) -> None:
