@@ -734,6 +734,24 @@ def test_removing_the_recording_leaves_the_labels(labelling, hand, viewer, image
     assert len(poses_of(labelling).videos) == 1
 
 
+def test_nothing_is_labelled_on_a_recording_that_was_closed(labelling, hand, viewer, image):
+    label(hand, labelling, ANIMAL)
+    viewer.layers.remove(image)
+    viewer.add_image(np.zeros((20, 100, 120), np.uint8), name="other")
+    viewer.layers.selection.active = labelling.document.points
+    process_events()
+    assert labelling.images.layer() is None
+    label(hand, labelling, OTHER)
+    assert poses_of(labelling).n_instances == 1
+    assert "closed: open clip again" in labelling.message.text()
+    viewer.add_layer(image)
+    process_events()
+    assert labelling.images.layer() is image
+    viewer.layers.selection.active = labelling.document.points
+    label(hand, labelling, OTHER)
+    assert poses_of(labelling).n_instances == 2
+
+
 def test_all_layers_are_removed_at_once(labelling, hand, viewer, image, qtbot):
     label(hand, labelling, ANIMAL)
     PredictionLayers(viewer, make_predictions(), image=image)

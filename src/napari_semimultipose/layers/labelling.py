@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -27,11 +29,14 @@ class LabelSession(Cursor):
         What was done, for undo and redo.
     image_shape : (int, int) or None
         Height and width of the frames in px, if known.
+    obstacle : callable
+        Returns why nothing can be labelled now, in words for the user; "" when it can.
     """
 
     def __init__(self, store: PoseStore, video: int = 0, frame: int = 0) -> None:
         self.history = History.of(store)
         self.image_shape: tuple[int, int] | None = None
+        self.obstacle: Callable[[], str] = str
         super().__init__(store, video, frame)
 
     # ------------------------------------------------------------- the mouse
@@ -85,9 +90,21 @@ class LabelSession(Cursor):
         edits.move_keypoints(self.store, [key.row], [key.slot], [key.keypoint], [position])
         self.select(key)
 
-    def _check_inside(self, xy: ArrayLike) -> None:
+    def check_frame(self) -> None:
+        """Refuse labels where there is no picture.
+
+        Raises
+        ------
+        LabelsError
+            When the frame lies outside of the recording, or something else is in the way.
+        """
+        if obstacle := self.obstacle():
+            raise LabelsError(obstacle)
         if self.n_frames is not None and self._frame >= self.n_frames:
             raise LabelsError("the recording has ended: there is no picture on this frame")
+
+    def _check_inside(self, xy: ArrayLike) -> None:
+        self.check_frame()
         if self.image_shape is None:
             return
         height, width = self.image_shape

@@ -187,7 +187,7 @@ class AnnotateWidget(LabelsWidget):
         LabelsError
             When there is no recording.
         """
-        image = self.images.layer()
+        image = self.images.layer() or self.images.only_layer()
         if image is None:
             raise LabelsError(
                 "open a recording first: drop a video or a folder of images on the viewer"
@@ -255,7 +255,7 @@ class AnnotateWidget(LabelsWidget):
     def _on_image(self) -> None:
         if self.document is None:
             self._offer_unsaved()
-        self._show()
+        self._soon.start()  # not before a choice of the user is acted upon
 
     def _on_image_chosen(self) -> None:
         """Label another recording with the same labels file; only when the user says so."""
@@ -315,9 +315,20 @@ class AnnotateWidget(LabelsWidget):
     # ----------------------------------------------------------------- showing
 
     def _show(self) -> None:
-        document = self.document
-        self.tabs.show_document(document)
+        self._show_recording()
+        self.tabs.show_document(self.document)
         self._show_state()
+
+    def _show_recording(self) -> None:
+        """Let the box of the recordings say what is labelled, whatever else is open."""
+        document = self.document
+        if document is None or document.image is None:
+            return
+        document.find_picture()
+        if document.has_picture:
+            self.images.set_layer(document.image)
+        else:
+            self.images.choose_none(f"closed: {document.image.name}")
 
     def _show_state(self) -> None:
         document = self.document

@@ -87,12 +87,23 @@ class LayerBox(QComboBox):
         if layer in self._layers:
             self.setCurrentIndex(self._layers.index(layer))
 
+    def only_layer(self) -> Layer | None:
+        """Return the layer of a list of one."""
+        return self._layers[0] if len(self._layers) == 1 else None
+
+    def choose_none(self, text: str) -> None:
+        """Choose none of the layers, and show a text in their place."""
+        if self._layers:
+            self.setPlaceholderText(text)
+            self.setCurrentIndex(-1)
+
     def _on_list(self, event: Any = None) -> None:
         if not isalive(self):  # napari keeps its listeners a little longer than Qt its widgets
             return
         before = self.layer()
         self._layers = [layer for layer in self._viewer.layers if self._wanted(layer)]
         self.blockSignals(True)
+        self.setPlaceholderText("")  # with one, Qt would choose nothing
         self.clear()
         for layer in self._layers:
             self.addItem(layer.name)

@@ -96,6 +96,7 @@ class LabelsDocument:
         self._mouse: MouseLabelling | None = None
         self._complain: Callable[[str], None] = lambda text: None
         self.session.show_place = self._show_place
+        self.session.obstacle = self._obstacle
         self.show(image)
         self.view.frame_listeners.append(self.session.go_to)
         self.view.close_listeners.append(self._on_view_closed)
@@ -242,6 +243,31 @@ class LabelsDocument:
             return self.view.video
         videos = enumerate(self.store.videos)
         return next((index for index, video in videos if shows(image, video)), None)
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether the recording is still in the viewer."""
+        return self.image in self.viewer.layers
+
+    def find_picture(self) -> None:
+        """Go on with another layer of the same recording, where that of before was removed."""
+        if self.has_picture:
+            return
+        known = self.store.videos[self.view.video]
+        images = [x for x in self.viewer.layers if isinstance(x, Image) and x.ndim < 4]
+        for image in images:
+            if shows(image, known) and known.shape in (None, image_shape(image)):
+                self.show(image, self.view.video)
+                return
+
+    def _obstacle(self) -> str:
+        """Say why nothing can be labelled now."""
+        if self.image is not None and not self.has_picture:
+            return (
+                f"the recording of these labels is closed: open {self.image.name} again, or choose "
+                "another recording above"
+            )
+        return ""
 
     def set_skeleton(self, skeleton: Skeleton, origin: Sequence[int | None]) -> None:
         """Change the skeleton; see `layers.history.History.set_skeleton`."""
