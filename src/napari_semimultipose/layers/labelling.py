@@ -100,6 +100,8 @@ class LabelSession(Cursor):
         """
         if obstacle := self.obstacle():
             raise LabelsError(obstacle)
+        if self._frame < 0:
+            raise LabelsError("the recording has not begun: there is no picture on this frame")
         if self.n_frames is not None and self._frame >= self.n_frames:
             raise LabelsError("the recording has ended: there is no picture on this frame")
 
@@ -172,8 +174,9 @@ class LabelSession(Cursor):
         Raises
         ------
         LabelsError
-            When there is nothing to copy.
+            When there is nothing to copy, or no picture on this frame.
         """
+        self.check_frame()
         row = self.store.row(self._video, self.neighbour(direction, animals=True))
         assert row is not None
         track, source = self.store.array("track"), self.store.array("source")
@@ -197,11 +200,13 @@ class LabelSession(Cursor):
         Raises
         ------
         LabelsError
-            When the frame holds animals.
+            When the frame holds animals, or there is no picture.
         """
         if self.slots:
             raise LabelsError("this frame holds animals; delete them before marking it as empty")
         marked = self.store.is_negative(self.row)
+        if not marked:
+            self.check_frame()
         edits.set_negative(self.store, self._video, self._frame, not marked)
 
     # ------------------------------------------------------------ the history

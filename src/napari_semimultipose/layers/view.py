@@ -254,9 +254,9 @@ class PoseView:
 
     @property
     def frame(self) -> int:
-        """Index of the frame that the viewer shows."""
+        """Index of the frame that the viewer shows; negative before the recording begins."""
         point = np.asarray(self.viewer.dims.point)[-3:]
-        return max(0, round(float(self.points.world_to_data(point)[0])))
+        return round(float(self.points.world_to_data(point)[0]))
 
     def go_to(self, frame: int) -> None:
         """Let the viewer show a frame."""

@@ -343,6 +343,7 @@ class LabelsDocument:
 
     def accept_predictions(self) -> None:
         """Make the predictions on this frame labels that can be edited."""
+        self.session.check_frame()
         video, frame = self.session.video, self.session.frame
         predicted = None
         if self.image is not None:

@@ -143,6 +143,7 @@ class FrameNumber(QSpinBox):
         """Show where the viewer is; n_frames is the length of the recording, if known."""
         self._frame = frame
         if not self.hasFocus():
+            self.setMinimum(min(frame, 0))
             self.setMaximum(max(frame, (n_frames or 10**7) - 1))
             self.setValue(frame)
 

@@ -222,10 +222,20 @@ def test_keypoints_lie_inside_the_image(session, xy):
     assert positions(session)[0][0] == [199.4, 99.4]
 
 
-def test_no_label_after_the_end_of_the_recording(session):
-    session.go_to(50)
-    with pytest.raises(LabelsError, match="ended"):
-        session.click((1, 1))
+@pytest.mark.parametrize(("frame", "why"), [(50, "ended"), (-1, "not begun")])
+def test_no_label_outside_of_the_recording(session, frame, why):
+    label(session, 0)
+    label(session, 49)
+    session.go_to(frame)
+    neighbour = 1 if frame < 0 else -1
+    for edit in (
+        lambda: session.click((1, 1)),
+        session.toggle_negative,
+        lambda: session.copy_from_neighbour(neighbour),
+    ):
+        with pytest.raises(LabelsError, match=why):
+            edit()
+    assert set(session.store.snapshot().frame.tolist()) == {0, 49}
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,13 @@ def test_layers_lie_over_a_scaled_and_moved_image(viewer):
     assert shown(view) == expected(poses, 900)
 
 
+def test_frames_before_the_recording_are_negative(viewer):
+    image = viewer.add_image(np.zeros((10, 100, 100), np.uint8), translate=(5, 0, 0))
+    view = PoseView(viewer, PoseStore(make_poses(10)), image=image)
+    viewer.dims.set_point(0, 2)
+    assert view.frame == -3
+
+
 def test_a_single_image_is_frame_zero():
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((64, 64), np.uint8), scale=(0.5, 0.5))
