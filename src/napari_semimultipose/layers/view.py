@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary, ref
 
@@ -25,7 +26,12 @@ from napari_semimultipose.layers.canvas import (
 )
 from napari_semimultipose.layers.geometry import geometry_of, image_shape
 from napari_semimultipose.layers.lean import draw_lean, lean
-from napari_semimultipose.layers.points import METADATA_KEY, PointsInfo, PointTable
+from napari_semimultipose.layers.points import (
+    METADATA_KEY,
+    PointsInfo,
+    PointTable,
+    info_from_metadata,
+)
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.style import CANVAS_SIZES, ColorBy, PoseStyle, border_look
 from napari_semimultipose.layers.target import Key
@@ -138,6 +144,7 @@ class PoseView:
         self.refresh()
         store.listeners.append(self._on_store)
         viewer.dims.events.current_step.connect(self._on_step)
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removing.connect(self._before_removal)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         self.points.events.data.connect(self._on_native_edit)
@@ -477,6 +484,13 @@ class PoseView:
         if self.vectors is not None:
             self.vectors.visible = self.points.visible and self._edges_shown
 
+    def _on_layer_inserted(self, event: Any) -> None:
+        """Give a duplicate of the points a table of its own, as it is now: edits here do not reach it."""
+        layer = event.value
+        info = info_from_metadata(layer.metadata)
+        if info is not None and info.store is self.store and self.of(layer) is None:
+            layer.metadata[METADATA_KEY] = replace(info, store=self.store.copy())
+
     def _before_removal(self, event: Any = None) -> None:
         make_gl_current(self.viewer)
 
@@ -498,6 +512,7 @@ class PoseView:
         self._views.pop(self.points, None)
         self.store.listeners.remove(self._on_store)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
+        self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removing.disconnect(self._before_removal)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.points.events.data.disconnect(self._on_native_edit)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Layer
 
 from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.canvas import Later
@@ -211,6 +212,18 @@ def test_the_view_of_a_layer_is_found(viewer):
     assert PoseView.of(view.points) is view
     view.close()
     assert PoseView.of(view.points) is None
+
+
+def test_a_duplicate_keeps_the_poses_as_they_were(viewer):
+    poses = make_poses()
+    store = PoseStore(poses)
+    view = PoseView(viewer, store)
+    data, attributes, kind = view.points.as_layer_data_tuple()
+    copy = viewer.add_layer(Layer.create(data, {**attributes, "name": "backup"}, kind))
+    edits.remove_animals(store, np.arange(1000), np.zeros(1000, int))
+    assert_same(poses_from_layer(copy), poses)
+    assert poses_from_layer(view.points).n_instances < poses.n_instances
+    assert PoseView.of(copy) is None
 
 
 def test_a_view_lives_and_dies_with_its_layer(viewer):
