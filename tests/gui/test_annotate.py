@@ -782,6 +782,15 @@ def test_a_single_image(viewer, open_widget, hand):
     near(poses.xy[0, 0], ANIMAL)
 
 
+def test_a_stack_with_channels_is_refused(viewer, open_widget):
+    viewer.add_image(np.zeros((6, 2, 100, 120), np.uint8), name="channels")
+    widget = open_widget(AnnotateWidget)
+    widget._try(lambda: widget.new_labels(SKELETON))
+    assert "6 x 2 x 100 x 120" in widget.message.text()
+    assert widget.document is None
+    assert len(viewer.layers) == 1
+
+
 def test_without_a_recording_the_widget_says_what_to_do(viewer, open_widget, qtbot):
     widget = open_widget(AnnotateWidget)
     qtbot.mouseClick(widget.files.new_button, Qt.MouseButton.LeftButton)

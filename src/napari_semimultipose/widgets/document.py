@@ -28,7 +28,12 @@ from napari_semimultipose.poses import Poses, Skeleton
 from napari_semimultipose.widgets import keys, layer_keys
 from napari_semimultipose.widgets.keeping import Keeping
 from napari_semimultipose.widgets.other_videos import other_videos, remove_poses
-from napari_semimultipose.widgets.recordings import place_of_recording, shows, video_of
+from napari_semimultipose.widgets.recordings import (
+    check_labelled,
+    place_of_recording,
+    shows,
+    video_of,
+)
 from napari_semimultipose.widgets.suggested import labelled_in, predictions_on, suggested_frames
 
 if TYPE_CHECKING:
@@ -59,6 +64,11 @@ class LabelsDocument:
     path : path, optional
         The labels file, if there is one.
 
+    Raises
+    ------
+    LabelsError
+        When the layer of the recording is no stack of pictures.
+
     Attributes
     ----------
     listeners : list of callables
@@ -78,6 +88,7 @@ class LabelsDocument:
         name: str = "labels",
         path: Path | None = None,
     ) -> None:
+        check_labelled(image)
         self.viewer = viewer
         self.store = store
         self.path = path
@@ -129,6 +140,7 @@ class LabelsDocument:
         document = document_of(points)
         if document is not None:
             return document
+        check_labelled(image)
         info = info_from_metadata(points.metadata)
         path = points.source.path
         file = None if path is None or document_on(viewer, Path(path)) else Path(path)
@@ -226,7 +238,14 @@ class LabelsDocument:
     # ------------------------------------------------------------- recording
 
     def show(self, image: Image, video: int | None = None) -> bool:
-        """Label another recording; False when the labels had to get a new video for it."""
+        """Label another recording; False when the labels had to get a new video for it.
+
+        Raises
+        ------
+        LabelsError
+            When the layer is no stack of pictures.
+        """
+        check_labelled(image)
         video = self._video_of(image) if video is None else video
         known = video is not None
         if video is None:

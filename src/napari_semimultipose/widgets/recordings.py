@@ -31,6 +31,23 @@ def video_of(image: Image) -> Video:
     return Video(image.name if path is None else str(path), (), (height, width))
 
 
+def check_labelled(image: Image) -> None:
+    """Refuse an image layer whose frames cannot be labelled.
+
+    Raises
+    ------
+    LabelsError
+        When it is neither a single picture nor a stack of them.
+    """
+    if image.ndim > 3:
+        shape = " x ".join(str(n) for n in image.level_shapes[0])
+        raise LabelsError(
+            f"the layer '{image.name}' has the shape {shape}: a recording is a stack (frame, row, "
+            "column), in colour with a last axis of 3 or 4. Split the channels or views into layers "
+            "(right click on the layer: 'Split Stack'), or open one of them alone"
+        )
+
+
 def place_of_recording(image: Image) -> Path:
     """Return the file or folder beside which what belongs to a recording is kept."""
     names = video_of(image).images
