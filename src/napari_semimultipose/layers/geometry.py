@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Layer
+
+PLACE = ("scale", "translate", "affine", "units")
+"""Attributes that place a layer of ours over an image."""
+
+_MOVES = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
 def geometry_of(image: Image | None) -> dict[str, Any]:
@@ -18,11 +24,55 @@ def geometry_of(image: Image | None) -> dict[str, Any]:
     n = min(image.ndim, 3)
     scale, translate = np.ones(3), np.zeros(3)
     scale[-n:], translate[-n:] = image.scale[-n:], image.translate[-n:]
+    own = np.eye(4)
+    own[:3, :3], own[:3, 3] = np.diag(scale), translate
+    # What rotation, shear and affine transform of the image add to its scale and translation.
+    affine = _matrix(image, n) @ np.linalg.inv(own)
     return {
         "scale": scale,
         "translate": translate,
+        "affine": np.eye(4) if np.allclose(affine, np.eye(4)) else affine,
         "units": ("pixel",) * (3 - n) + tuple(image.units[-n:]),
     }
+
+
+def _matrix(image: Image, n: int) -> NDArray[np.float64]:
+    """Return the homogeneous matrix [4, 4] that leads from the last `n` axes of an image to the world."""
+    axes = np.eye(image.ndim)[-n:]
+    origin = np.asarray(image.data_to_world(np.zeros(image.ndim)))[-n:]
+    out = np.eye(4)
+    out[3 - n : 3, 3] = origin
+    for i, axis in enumerate(axes, 3 - n):
+        out[3 - n : 3, i] = np.asarray(image.data_to_world(axis))[-n:] - origin
+    return out
+
+
+def follow(image: Image | None, moved: Callable[[Any], None]) -> None:
+    """Call a function whenever an image layer is laid elsewhere."""
+    for name in _MOVES if image is not None else ():
+        getattr(image.events, name).connect(moved)  # type: ignore[union-attr]
+
+
+def leave(image: Image | None, moved: Callable[[Any], None]) -> None:
+    """Undo `follow`."""
+    for name in _MOVES if image is not None else ():
+        getattr(image.events, name).disconnect(moved)  # type: ignore[union-attr]
+
+
+def lay(layers: Iterable[Layer | None], image: Image | None) -> None:
+    """Lay layers (frame, row, column) over an image or a stack of images."""
+    for name, value in geometry_of(image).items():
+        for layer in layers:
+            if layer is not None:
+                setattr(layer, name, value)
+
+
+def pixel_step(layer: Layer) -> NDArray[np.float64]:
+    """Return the way in the world [2, 2] of one pixel down and of one pixel right, as columns."""
+    origin, down, right = (
+        np.asarray(layer.data_to_world((0, *p)))[-2:] for p in ((0, 0), (1, 0), (0, 1))
+    )
+    return np.column_stack([down - origin, right - origin])
 
 
 def image_shape(image: Image) -> tuple[int, int]:

@@ -65,14 +65,8 @@ class _Refresh:
     def __call__(self, *, extent: bool = False, highlight: bool = False, **others: bool) -> None:
         layer = self._layer
         if extent:
-            known, self._seen = self._seen, (layer.data, layer.scale, layer.translate)
-            extent = (
-                not known
-                or known[0] is not layer.data
-                or not all(
-                    np.array_equal(a, b) for a, b in zip(known[1:], self._seen[1:], strict=True)
-                )
-            )
+            known, self._seen = self._seen, (layer.data, _place_of(layer))
+            extent = not known or known[0] is not layer.data or known[1] != self._seen[1]
         if highlight and hasattr(layer, "_highlight_index"):
             chosen = len(layer.selected_data) or len(layer._highlight_index)
             highlight = bool(chosen) or str(layer.mode) == "select"

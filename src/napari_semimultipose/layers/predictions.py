@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_semimultipose.layers import thumbnails
 from napari_semimultipose.layers.canvas import Later, remove_companion
-from napari_semimultipose.layers.geometry import geometry_of
+from napari_semimultipose.layers.geometry import geometry_of, lay
 from napari_semimultipose.layers.lean import draw_lean, lean
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.layers.style import ColorBy
@@ -44,7 +44,7 @@ class PredictionLayers:
     video : int
         Index of the video to show.
     image : Image layer, optional
-        Where the frames are; gives scale and translation.
+        Where the frames are; the layers lie over it, also when it is moved.
     color_by : ColorBy
         See `PoseStyle`.
     points : Points layer, optional
@@ -100,6 +100,7 @@ class PredictionLayers:
         self.view.close_listeners.append(self._on_view_closed)
         self.view.frame_listeners.append(self._on_frame)
         self.view.video_listeners.append(self._on_video)
+        self.view.place_listeners.append(self._on_moved)
         self.show_tracks()
 
     @property
@@ -193,6 +194,9 @@ class PredictionLayers:
         radius = apart * TRACK_VERTICES // (2 * per_frame)
         self._span = range(frame - radius // 2, frame + radius // 2 + 1)
         return tracks_from_poses(store.take(store.rows_near(video, frame, radius)), video)
+
+    def _on_moved(self) -> None:
+        lay((self.tracks,), self.view.image)
 
     def _on_frame(self, frame: int) -> None:
         if self._span is not None and frame not in self._span:

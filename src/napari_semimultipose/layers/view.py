@@ -24,7 +24,15 @@ from napari_semimultipose.layers.canvas import (
     remove_companion,
     shrinks_together,
 )
-from napari_semimultipose.layers.geometry import geometry_of, image_shape
+from napari_semimultipose.layers.geometry import (
+    PLACE,
+    follow,
+    geometry_of,
+    image_shape,
+    lay,
+    leave,
+    pixel_step,
+)
 from napari_semimultipose.layers.lean import draw_lean, lean
 from napari_semimultipose.layers.points import (
     METADATA_KEY,
@@ -67,7 +75,7 @@ class PoseView:
     name : str
         Name of the Points layer; the Vectors layer is called "<name> skeleton".
     image : Image layer, optional
-        Where the frames are; gives scale and translation.
+        Where the frames are; the layers lie over it, also when it is moved.
     points : Points layer, optional
         A layer of the viewer to take over instead of adding one.
     color_by : ColorBy
@@ -83,6 +91,8 @@ class PoseView:
         Called with the new frame when the viewer moves to another one.
     video_listeners : list of callables
         Called with the video when another one is shown, or another image layer has its frames.
+    place_listeners : list of callables
+        Called when the layers have followed the image to another place.
     close_listeners : list of callables
         Called once when the layers are gone or about to go.
     """
@@ -112,6 +122,7 @@ class PoseView:
         self.store = store
         self.frame_listeners: list[Callable[[int], None]] = []
         self.video_listeners: list[Callable[[int], None]] = []
+        self.place_listeners: list[Callable[[], None]] = []
         self.close_listeners: list[Callable[[], None]] = []
         self.on_native_add: Callable[[NDArray[np.float64]], None] | None = None
         self._video = video
@@ -143,6 +154,7 @@ class PoseView:
         self._frame = self.frame
         self.refresh()
         store.listeners.append(self._on_store)
+        follow(image, self._on_image_moved)
         viewer.dims.events.current_step.connect(self._on_step)
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removing.connect(self._before_removal)
@@ -169,7 +181,7 @@ class PoseView:
     def _make_vectors(self) -> Vectors:
         from napari.layers import Vectors
 
-        geometry = {key: getattr(self.points, key) for key in ("scale", "translate", "units")}
+        geometry = {key: getattr(self.points, key) for key in PLACE}
         layer = Vectors(
             np.zeros((0, 2, 3)),
             ndim=3,
@@ -202,11 +214,11 @@ class PoseView:
     def show_video(self, video: int, image: Image | None) -> None:
         """Show another video of the store, over another image layer."""
         other = video != self._video or image is not self._image
+        leave(self._image, self._on_image_moved)
         self._video, self._image = video, image
+        follow(image, self._on_image_moved)
         self.points.metadata[METADATA_KEY] = self._info()
-        for name, value in geometry_of(image).items():
-            for layer in filter(None, (self.points, self.vectors)):
-                setattr(layer, name, value)
+        lay((self.points, self.vectors), image)
         self.refresh()
         for listener in list(self.video_listeners) if other else ():
             listener(video)
@@ -404,10 +416,11 @@ class PoseView:
         if not len(here):
             return None
         point = np.asarray(self.points.world_to_data(np.asarray(position)[-3:]))[1:]
-        step = np.abs(self.points.scale[1:]) * zoom  # screen pixels to an image pixel
-        distance = np.linalg.norm((self.points.data[here, 1:] - point) * step, axis=1)
+        step = pixel_step(self.points) * zoom  # screen pixels to an image pixel
+        distance = np.linalg.norm((self.points.data[here, 1:] - point) @ step.T, axis=1)
         nearest = int(distance.argmin())
-        drawn = float(np.clip(self._style.size_px * step[-1], *CANVAS_SIZES)) / 2
+        size = self._style.size_px * float(np.linalg.norm(step[:, 1]))
+        drawn = float(np.clip(size, *CANVAS_SIZES)) / 2
         if distance[nearest] > max(drawn, HIT_RADIUS):
             return None
         return Key(*map(int, self._keys[here[nearest]]))
@@ -491,6 +504,11 @@ class PoseView:
         if info is not None and info.store is self.store and self.of(layer) is None:
             layer.metadata[METADATA_KEY] = replace(info, store=self.store.copy())
 
+    def _on_image_moved(self, event: Any = None) -> None:
+        lay((self.points, self.vectors), self._image)
+        for listener in list(self.place_listeners):
+            listener()
+
     def _before_removal(self, event: Any = None) -> None:
         make_gl_current(self.viewer)
 
@@ -511,6 +529,7 @@ class PoseView:
         self._later.forget()
         self._views.pop(self.points, None)
         self.store.listeners.remove(self._on_store)
+        leave(self._image, self._on_image_moved)
         self.viewer.dims.events.current_step.disconnect(self._on_step)
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removing.disconnect(self._before_removal)

@@ -9,6 +9,7 @@ from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.canvas import Later
 from napari_semimultipose.layers.geometry import geometry_of, image_shape, n_frames
 from napari_semimultipose.layers.points import points_layer_data, poses_from_layer
+from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.layers.view import WINDOW_POINTS, Key, PoseView
 from napari_semimultipose.poses import Poses, Skeleton, Video, Visibility
@@ -101,6 +102,33 @@ def test_frames_before_the_recording_are_negative(viewer):
     view = PoseView(viewer, PoseStore(make_poses(10)), image=image)
     viewer.dims.set_point(0, 2)
     assert view.frame == -3
+
+
+@pytest.mark.parametrize("shape", [(10, 100, 100), (100, 100)])
+def test_layers_follow_whatever_is_done_to_the_image(viewer, shape):
+    image = viewer.add_image(np.zeros(shape, np.uint8), scale=[2] * len(shape))
+    view = PoseView(viewer, PoseStore(make_poses(10, track=np.tile(np.arange(4), (10, 1)))), image=image)
+    layers = PredictionLayers(viewer, view.store, image=image, points=view.points)
+    turn = np.eye(len(shape))
+    turn[-2:, -2:] = [[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]]
+    affine = np.eye(len(shape) + 1)
+    affine[-3:-1, -3:] = [[1.1, 0.2, 3], [0.1, 0.9, -4]]
+    for change in (
+        {"rotate": turn},
+        {"shear": [*[0] * (len(shape) * (len(shape) - 1) // 2 - 1), 0.3]},
+        {"affine": affine},
+        {"scale": [0.5] * len(shape)},
+        {"translate": [7] * len(shape)},
+    ):
+        for name, value in change.items():
+            setattr(image, name, value)
+        for layer in (view.points, view.vectors, layers.tracks):
+            for y, x in ((0, 0), (30, 20), (5, 90)):
+                expected = image.data_to_world((0, y, x)[-len(shape) :])[-2:]
+                np.testing.assert_allclose(layer.data_to_world((0, y, x))[-2:], expected)
+    x, y = view.store.array("xy")[0, 0, np.flatnonzero(view.store.array("visible")[0, 0])[0]]
+    position = view.points.data_to_world((view.frame, y, x))
+    assert view.hit(position, zoom=10).slot == 0
 
 
 def test_a_single_image_is_frame_zero():
