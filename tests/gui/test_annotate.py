@@ -367,6 +367,22 @@ def test_when_another_layer_is_active_clicks_place_nothing_and_a_button_leads_ba
     assert not labelling.resume_button.isVisible()
 
 
+def test_on_columns_over_time_nothing_is_placed_and_a_button_leads_back(
+    labelling, hand, viewer, qtbot
+):
+    viewer.dims.roll()
+    process_events()
+    middle = hand.canvas.rect().center()
+    QTest.mouseClick(hand.canvas, Qt.MouseButton.LeftButton, pos=middle)
+    labelling.document.points.add((0, 30, 20))  # napari's own tool
+    assert poses_of(labelling).n_instances == 0
+    labelling._tick()
+    qtbot.mouseClick(labelling.resume_button, Qt.MouseButton.LeftButton)
+    assert viewer.dims.order == (0, 1, 2)
+    label(hand, labelling, ANIMAL)
+    assert poses_of(labelling).n_instances == 1
+
+
 def test_the_tools_of_napari_work_too(labelling, hand, viewer):
     points = labelling.document.points
     label(hand, labelling, ANIMAL)

@@ -16,6 +16,12 @@ def camera_of(viewer: Any) -> Any:
     return getattr(viewer, "scene", viewer).camera
 
 
+def shows_pictures(viewer: Any) -> bool:
+    """Whether a viewer shows single frames: rows and columns, and not for example columns over time."""
+    dims = viewer.dims
+    return dims.ndisplay == 2 and set(dims.displayed) == {dims.ndim - 2, dims.ndim - 1}
+
+
 class Later:
     """Does something a moment after it was asked for, once for all times it was asked until then.
 

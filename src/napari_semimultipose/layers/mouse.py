@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.layers.canvas import camera_of
+from napari_semimultipose.layers.canvas import camera_of, shows_pictures
 from napari_semimultipose.layers.labelling import LabelSession
 from napari_semimultipose.layers.target import Key
 from napari_semimultipose.layers.view import PoseView
@@ -68,7 +68,7 @@ class MouseLabelling:
         return (
             viewer.layers.selection.active is layer
             and str(layer.mode) == "pan_zoom"
-            and viewer.dims.ndisplay == 2
+            and shows_pictures(viewer)
             and layer.visible
         )
 
@@ -141,6 +141,9 @@ class MouseLabelling:
     # ---------------------------------------------------------- napari's own
 
     def _on_native_add(self, points: NDArray[np.float64]) -> None:
+        if not shows_pictures(self.view.viewer):
+            self.complain("points can only be placed on the pictures, row by column")
+            return
         with self.session.history.group(f"add {len(points)} point{'s' if len(points) > 1 else ''}"):
             for t, y, x in points:
                 self._try(lambda t=t, y=y, x=x: self.session.click((x, y), frame=round(t)))  # type: ignore[misc]

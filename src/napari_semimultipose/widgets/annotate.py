@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from typing_extensions import override
 
 from napari_semimultipose.errors import LabelsError
-from napari_semimultipose.layers.canvas import focus_canvas
+from napari_semimultipose.layers.canvas import focus_canvas, shows_pictures
 from napari_semimultipose.poses import Skeleton
 from napari_semimultipose.widgets import label_files, layer_keys, videos
 from napari_semimultipose.widgets.annotate_pages import LABEL, SKELETON, AnnotatePages
@@ -246,7 +246,10 @@ class AnnotateWidget(LabelsWidget):
     def _resume(self) -> None:
         document = self.document
         if document is not None:
-            self._viewer.dims.ndisplay = 2
+            dims = self._viewer.dims
+            dims.ndisplay = 2
+            if not shows_pictures(self._viewer):
+                dims.order = tuple(range(dims.ndim))
             document.points.visible = True
             document.points.mode = "pan_zoom"
             self._viewer.layers.selection.active = document.points

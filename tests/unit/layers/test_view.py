@@ -107,7 +107,9 @@ def test_frames_before_the_recording_are_negative(viewer):
 @pytest.mark.parametrize("shape", [(10, 100, 100), (100, 100)])
 def test_layers_follow_whatever_is_done_to_the_image(viewer, shape):
     image = viewer.add_image(np.zeros(shape, np.uint8), scale=[2] * len(shape))
-    view = PoseView(viewer, PoseStore(make_poses(10, track=np.tile(np.arange(4), (10, 1)))), image=image)
+    view = PoseView(
+        viewer, PoseStore(make_poses(10, track=np.tile(np.arange(4), (10, 1)))), image=image
+    )
     layers = PredictionLayers(viewer, view.store, image=image, points=view.points)
     turn = np.eye(len(shape))
     turn[-2:, -2:] = [[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]]
