@@ -8,7 +8,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from napari_semimultipose.io.labels import write_poses
+from napari_semimultipose.io.labels import read_poses, write_poses
 from napari_semimultipose.poses import Poses, Skeleton, Video
 from napari_semimultipose.widgets import annotate_pages
 from napari_semimultipose.widgets.annotate import AnnotateWidget
@@ -87,4 +87,7 @@ def test_videos_are_added_once(widget, project: Path) -> None:
     for _ in range(2):
         widget.tabs.videos.files_chosen.emit([path])
     assert rows(widget)[-1] == ("new.tif", "0", "")
+    assert widget.document.unsaved
+    kept = widget.document.autosave.path
+    assert read_poses(kept).videos[-1].path == str(path)
     assert len(rows(widget)) == 4

@@ -41,6 +41,7 @@ class Cursor:
         self._unfinished: dict[tuple[int, int], Target] = {}
         self._walk = Walk.KEYPOINTS
         self._walker = Animal(-1, 0)
+        self._table = store.generation, store.skeleton
         store.listeners.append(self._on_store)
 
     def close(self) -> None:
@@ -285,7 +286,8 @@ class Cursor:
 
     def _on_store(self, change: Change | None) -> None:
         """Let go of what is no longer there."""
-        if change is None:
+        before, self._table = self._table, (self.store.generation, self.store.skeleton)
+        if before != self._table:  # rows, slots and keypoints mean others now
             self._skipped.clear()
             self._unfinished.clear()
             self._set(Target(), None)

@@ -414,6 +414,7 @@ class PoseStore:
         """Add a recording without labels and return its index."""
         self._check_writable()
         self.videos = (*self.videos, video)
+        self._tell(None)
         return len(self.videos) - 1
 
     def set_video(self, index: int, video: Video) -> None:

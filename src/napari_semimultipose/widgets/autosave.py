@@ -119,7 +119,9 @@ class Autosave:
             if self._fixed == (store.skeleton, store.track_names):
                 # Predictions were added, say: whoever made them keeps them, unless they are
                 # among labels that a person made.
-                if self._journal is None and not self.error and not _has_labels(store):
+                added = len(store.videos) > len(self._videos)  # by a person
+                kept = self._journal is None and not self.error and not added
+                if kept and not _has_labels(store):
                     self._written, self._videos = store.revision, store.videos
                     return
                 if self._is_large:

@@ -12,7 +12,7 @@ from napari_semimultipose.layers.labelling import LabelSession
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.layers.target import State, Target, Walk
 from napari_semimultipose.layers.view import Key
-from napari_semimultipose.poses import Poses, Skeleton, Source, Visibility
+from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 
 from .conftest import assert_same
 
@@ -131,6 +131,12 @@ def test_an_animal_left_half_way_waits_on_its_frame(session):
     session.go_to(4)
     assert session.target == Target(None, 0)
     session.go_to(3)
+    assert session.target == Target(0, 1)
+
+
+def test_an_animal_left_half_way_waits_while_a_recording_is_added(session):
+    session.click((1, 1))
+    session.store.add_video(Video("other.mp4"))
     assert session.target == Target(0, 1)
 
 
