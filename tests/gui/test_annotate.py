@@ -20,7 +20,7 @@ from napari_semimultipose.layers.view import PoseView
 from napari_semimultipose.poses import Poses, Skeleton, Source, Video, Visibility
 from napari_semimultipose.widgets import annotate_pages, unsaved
 from napari_semimultipose.widgets.annotate import AnnotateWidget
-from napari_semimultipose.widgets.keys import KEYS, actions, help_html
+from napari_semimultipose.widgets.keys import EDITS, KEYS, actions, help_html
 from napari_semimultipose.widgets.label_panel import FrameModel, LabelPanel
 
 from .conftest import process_events
@@ -418,12 +418,27 @@ def test_nothing_is_placed_outside_of_the_image(labelling, hand):
 
 
 def test_no_key_is_bound_twice_and_every_command_exists(labelling):
+    assert EDITS <= {action.command for action in actions()}
     keys = [key for action in actions() for key in action.keys]
     assert len(set(keys)) == len(keys)
     document = labelling.document
     for action in actions():
         if action.command not in ("show_keys", "ask_frame"):
             assert hasattr(document, action.command) or hasattr(document.session, action.command)
+
+
+def test_keys_change_no_hidden_labels(labelling, hand):
+    label(hand, labelling, ANIMAL)
+    labelling.document.points.visible = False
+    for key in (Qt.Key.Key_X, Qt.Key.Key_E, Qt.Key.Key_1):
+        hand.key(key)
+        assert "hidden" in labelling.message.text()
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    assert poses_of(labelling).visible.tolist() == [[[2, 2, 2]]]
+    assert poses_of(labelling).track.tolist() == [[-1]]
+    labelling.document.points.visible = True
+    hand.key(Qt.Key.Key_X)
+    assert poses_of(labelling).visible.tolist() == [[[2, 2, 0]]]
 
 
 def test_the_help_comes_from_the_table(labelling, hand):

@@ -338,7 +338,13 @@ class LabelsDocument:
     # --------------------------------------------------------------- commands
 
     def run(self, command: str, argument: int | None = None) -> None:
-        """Do what a key or button says, and complain if it cannot be done."""
+        """Do what a key or button says, and complain if it cannot be done.
+
+        Labels that are hidden are not edited: nobody would see what happens to them.
+        """
+        if command in keys.EDITS and not self.points.visible:
+            self._complain("the labels are hidden: show them first [V]")
+            return
         method = getattr(self, command, None) or getattr(self.session, command)
         try:
             with self.view.one_refresh():

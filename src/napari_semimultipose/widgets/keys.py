@@ -94,6 +94,22 @@ KEYS: dict[str, tuple[KeyAction, ...]] = {
     ),
 }
 
+EDITS = frozenset(
+    {
+        "accept_predictions",
+        "copy_from",
+        "delete_animal",
+        "delete_keypoint",
+        "redo",
+        "set_track",
+        "swap_sides",
+        "toggle_negative",
+        "toggle_occluded",
+        "undo",
+    }
+)
+"""Commands that change labels."""
+
 _NAPARI = (("← →", "previous, next frame"), ("V", "show or hide the labels"))
 
 
