@@ -718,6 +718,19 @@ def test_plain_points_are_taken_over_with_a_skeleton(viewer, image, open_widget,
     assert widget.message.text() == ""
 
 
+def test_plain_points_of_a_single_image_are_taken_over(viewer, open_widget, hand):
+    viewer.add_image(np.zeros((100, 120), np.uint8), name="still", contrast_limits=(0, 255))
+    plain = viewer.add_points([(y, x) for x, y in ANIMAL], name="by hand")
+    widget = open_widget(AnnotateWidget)
+    widget.skeleton_page.points_chosen.emit(plain, SKELETON)
+    assert widget.message.text() == ""
+    assert plain not in viewer.layers
+    assert widget.document.points.name == "by hand"
+    near(poses_of(widget).xy[0, 0], ANIMAL)
+    label(hand, widget, OTHER)
+    assert poses_of(widget).n_instances == 2
+
+
 def test_plain_points_that_do_not_fit_are_refused_with_the_frame(viewer, image, open_widget):
     viewer.add_points([(2, 1, 1)], name="one")
     widget = open_widget(AnnotateWidget)

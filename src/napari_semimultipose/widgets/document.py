@@ -160,7 +160,11 @@ class LabelsDocument:
             videos[video] = video_of(image)
             poses = replace(poses, videos=tuple(videos))
         _remove_still_lines(viewer, points)
-        return cls(viewer, PoseStore(poses), image, video, points=points, path=file)
+        if points.ndim == 3:
+            return cls(viewer, PoseStore(poses), image, video, points=points, path=file)
+        name = points.name  # points of a single image cannot get the axis of frames
+        viewer.layers.remove(points)
+        return cls(viewer, PoseStore(poses), image, video, name=name, path=file)
 
     # ----------------------------------------------------------------- state
 
