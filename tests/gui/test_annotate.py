@@ -731,6 +731,17 @@ def test_plain_points_of_a_single_image_are_taken_over(viewer, open_widget, hand
     assert poses_of(widget).n_instances == 2
 
 
+def test_plain_points_are_offered_while_there_are_some(widget, viewer):
+    button = widget.skeleton_page.plain
+    assert button.isHidden()
+    layer = viewer.add_points([(0, 1, 1)])
+    widget._tick()
+    assert not button.isHidden()
+    viewer.layers.remove(layer)
+    widget._tick()
+    assert button.isHidden()
+
+
 def test_plain_points_that_do_not_fit_are_refused_with_the_frame(viewer, image, open_widget):
     viewer.add_points([(2, 1, 1)], name="one")
     widget = open_widget(AnnotateWidget)

@@ -347,6 +347,7 @@ class AnnotateWidget(LabelsWidget):
     def _tick(self) -> None:
         for document in self._documents:
             document.tick()
+        self.skeleton_page.look_for_plain()
         self._show_state()
 
     @override

@@ -42,6 +42,7 @@ class SkeletonPage(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._has_labels = False
         self.plain_layers: Callable[[], list[Points]] = list
         self.presets = QComboBox(self)
         self.presets.addItem("Start from …")
@@ -106,9 +107,16 @@ class SkeletonPage(QWidget):
 
     def set_has_labels(self, there: bool) -> None:
         """Offer to change the skeleton of labels that are there."""
+        self._has_labels = there
         self.change.setVisible(there)
-        self.plain.setVisible(not there and bool(self.plain_layers()))
+        self.look_for_plain()
         self.start.setText("Start new labels" if there else "Start labelling")
+
+    def look_for_plain(self) -> None:
+        """Offer to take over plain points while there are some and no labels."""
+        there = not self._has_labels and bool(self.plain_layers())
+        if there == self.plain.isHidden():
+            self.plain.setVisible(there)
 
     def load_skeleton(self, path: Path) -> None:
         """Show the skeleton of a labels file, project folder or model folder."""
