@@ -827,6 +827,20 @@ def test_labels_of_a_stack_in_memory(viewer, open_widget, hand, home, qtbot):
     assert read_poses(home / "semimultipose" / "stack.semimultipose.journal").n_instances == 1
 
 
+def test_unsaved_labels_of_a_stack_of_another_size_are_not_offered(viewer, open_widget):
+    first = viewer.add_image(np.zeros((5, 100, 120), np.uint8), name="stack")
+    widget = open_widget(AnnotateWidget)
+    widget.new_labels(SKELETON)
+    widget.document.session.click((110, 90))
+    viewer.layers.remove(widget.document.points)
+    viewer.layers.remove(first)
+    for shape, offered in (((5, 40, 50), False), ((5, 100, 120), True)):
+        image = viewer.add_image(np.zeros(shape, np.uint8), name="stack")
+        assert widget.banner.isVisible() == offered
+        widget.banner.hide()
+        viewer.layers.remove(image)
+
+
 def test_a_single_image(viewer, open_widget, hand):
     viewer.add_image(np.zeros((100, 120), np.uint8), name="still", contrast_limits=(0, 255))
     widget = open_widget(AnnotateWidget)

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 
 from napari_semimultipose.errors import SemiMultiPoseError
+from napari_semimultipose.layers.geometry import image_shape
 from napari_semimultipose.widgets import label_files, unsaved
 from napari_semimultipose.widgets.choosers import Message
 from napari_semimultipose.widgets.document import LabelsDocument, document_on
@@ -141,10 +142,11 @@ class LabelsWidget(DockedWidget):
         else:
             used = {path for document in self._documents for path in document.autosave.paths}
             place = place_of_recording(image)
+            shape = None if place.exists() else image_shape(image)
             if opened is None:
-                self.banner.look(place, used)
+                self.banner.look(place, used, shape=shape)
             else:
-                self.banner.look(place, used, opened.path, opened.poses)
+                self.banner.look(place, used, opened.path, opened.poses, shape)
 
     def restore(self, path: Path) -> None:
         """Go on with labels that were never saved."""

@@ -67,6 +67,7 @@ class RestoreBanner(QWidget):
         used: set[Path],
         labels: Path | None = None,
         poses: Callable[[], Poses] | None = None,
+        shape: tuple[int, int] | None = None,
     ) -> None:
         """Offer the newest unsaved labels of a recording, or of the labels file that was opened.
 
@@ -80,8 +81,10 @@ class RestoreBanner(QWidget):
             A labels file that has just been opened.
         poses : callable, optional
             Returns the labels in it.
+        shape : (int, int), optional
+            Height and width of a recording in memory.
         """
-        for path in unsaved.found(place, labels):
+        for path in unsaved.found(place, labels, shape):
             if path in used or path in self._offered:
                 continue
             at = path.stat().st_mtime

@@ -82,7 +82,9 @@ def busy(place: Path) -> Owner | None:
     return None
 
 
-def found(place: Path, labels: Path | None = None) -> list[Path]:
+def found(
+    place: Path, labels: Path | None = None, shape: tuple[int, int] | None = None
+) -> list[Path]:
     """Files with unsaved labels of a recording or labels file, the newest first.
 
     Files that another window on this computer is writing to are not among them.
@@ -93,6 +95,8 @@ def found(place: Path, labels: Path | None = None) -> list[Path]:
         The recording.
     labels : path, optional
         The labels file that is open.
+    shape : (int, int), optional
+        Height and width of a recording in memory, of which there may be several with one name.
     """
     wanted = [(place, _name(place))] + ([] if labels is None else [(labels, labels.name)])
     files = set()
@@ -106,7 +110,7 @@ def found(place: Path, labels: Path | None = None) -> list[Path]:
                     belongs = path.name.endswith(SUFFIX) and _belongs(
                         path, name, place, labels, beside=beside
                     )
-                if belongs and not is_busy(path):
+                if belongs and not is_busy(path) and (shape is None or _can_be(path, shape)):
                     files.add(path)
     return sorted(files, key=lambda p: p.stat().st_mtime, reverse=True)
 
@@ -133,6 +137,13 @@ def _belongs(path: Path, name: str, place: Path, labels: Path | None, *, beside:
         return True
     names = {Path(origin.recording).name, *(video.name for video in videos)}
     return place.name in names and _ASIDE.search(path.name) is None
+
+
+def _can_be(path: Path, shape: tuple[int, int]) -> bool:
+    """Whether unsaved labels can be those of pictures of a height and width, as far as these are known."""
+    known = origin_of(path) if path.name.endswith(SUFFIX) else None
+    shapes = set() if known is None else {video.shape for video in known[1]}
+    return not shapes or None in shapes or shape in shapes
 
 
 def _is_file(known: str, place: Path) -> bool:
