@@ -527,6 +527,18 @@ def test_a_recording_that_is_not_found_is_named(viewer, open_widget, tmp_path):
     assert widget.document is None
 
 
+def test_labels_on_another_recording_than_theirs_are_named_with_it(viewer, open_widget, tmp_path):
+    viewer.add_image(np.zeros((10, 100, 120), np.uint8), name="mouse")
+    widget = open_widget(AnnotateWidget)
+    for path, said in (("/nowhere/fly.mp4", True), ("", False), ("mouse", False)):
+        poses = Poses(SKELETON, np.array([[ANIMAL]]), [0], videos=(Video(path),))
+        write_poses(poses, tmp_path / "labels.slp")
+        widget.open_labels(tmp_path / "labels.slp")
+        assert ("fly.mp4" in widget.message.text()) == said
+        assert ("'mouse'" in widget.message.text()) == said
+        viewer.layers.remove(widget.document.points)
+
+
 def test_a_damaged_file_is_a_message_and_changes_nothing(labelling, hand, tmp_path):
     label(hand, labelling, ANIMAL)
     (tmp_path / "bad.slp").write_bytes(b"no labels")

@@ -18,7 +18,7 @@ from napari_semimultipose.widgets.document import LabelsDocument, document_on
 from napari_semimultipose.widgets.file_bar import FileBar
 from napari_semimultipose.widgets.label_layers import LabelLayers
 from napari_semimultipose.widgets.opening import open_document, restore_document
-from napari_semimultipose.widgets.recordings import place_of_recording
+from napari_semimultipose.widgets.recordings import place_of_recording, stand_in
 from napari_semimultipose.widgets.restore import RestoreBanner
 from napari_semimultipose.widgets.worker import DockedWidget
 
@@ -88,6 +88,9 @@ class LabelsWidget(DockedWidget):
         with self._make():
             document = open_document(self._viewer, path, self.images.layer())
         self._set_document(document)
+        if document.image is not None:
+            video = document.store.videos[document.view.video]
+            self.message.say(stand_in(document.image, video))
         self._offer_unsaved(document)
 
     def _edit_here(self, force: bool) -> None:

@@ -190,6 +190,19 @@ def find_recording(
     )
 
 
+def stand_in(image: Image, video: Video) -> str:
+    """Say that a layer stands in for a recording that was not found; "" when it shows that one.
+
+    Images are found by their names, and labels that name no recording belong to any.
+    """
+    if video.images or not video.path or shows(image, video):
+        return ""
+    return (
+        f"the recording {video.name} of these labels was not found: they are shown on '{image.name}'. "
+        "If that is another one, open theirs"
+    )
+
+
 def image_of(viewer: napari.Viewer, points: Points) -> Image | None:
     """Return the image layer that shows the recording of a Points layer with poses."""
     info = info_from_metadata(points.metadata)
