@@ -340,6 +340,14 @@ def test_colours_lines_and_size(labelling, hand, viewer):
     assert points.size[0] == pytest.approx(2 * size)
 
 
+def test_choosing_the_colours_that_are_there_changes_nothing(labelling):
+    box, style = labelling.panel.color_by, lambda: labelling.document.view.style.color_by
+    for index, name in ((0, "keypoint"), (1, "animal"), (1, "animal"), (0, "keypoint")):
+        box.setCurrentIndex(index)
+        box.activated.emit(index)
+        assert style() == name
+
+
 def test_layers_follow_a_scaled_image(viewer, image, open_widget, hand):
     image.scale, image.translate = (1, 0.25, 0.25), (0, 100, 50)
     viewer.reset_view()

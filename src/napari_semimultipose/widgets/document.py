@@ -389,7 +389,10 @@ class LabelsDocument:
 
     def toggle_colors(self) -> None:
         """Colour by keypoint or by animal."""
-        by_animal = self.view.style.color_by == "keypoint"
+        self.color_by_animal(self.view.style.color_by == "keypoint")
+
+    def color_by_animal(self, by_animal: bool) -> None:
+        """Colour by animal, or else by keypoint."""
         self.view.set_look(color_by="animal" if by_animal else "keypoint")
         self._tell()
 

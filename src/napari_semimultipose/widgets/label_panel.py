@@ -214,7 +214,7 @@ class LabelPanel(QWidget):
         self.count.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.color_by = QComboBox(self)
         self.color_by.addItems(["keypoint", "animal"])
-        self.color_by.activated.connect(lambda _: self.command.emit("toggle_colors", None))
+        self.color_by.activated.connect(lambda index: self.command.emit("color_by_animal", index))
         self.lines = QCheckBox("Lines", self)
         self.lines.clicked.connect(lambda _: self.command.emit("toggle_lines", None))
         self.size = QSlider(Qt.Orientation.Horizontal, self)
