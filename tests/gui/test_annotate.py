@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from napari.layers import Tracks, Vectors
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -697,6 +699,22 @@ def test_a_layer_from_a_reader_is_annotated_further(viewer, image, open_widget, 
     got = poses_of(widget)
     assert got.present.sum(1).tolist() == [1, 2]
     assert len(viewer.layers["from file skeleton"].data) == 6
+
+
+@pytest.mark.parametrize("name", ["labels", "renamed"])
+def test_lines_and_paths_of_a_reader_go_when_its_points_are_edited(
+    viewer, image, open_widget, tmp_path, name
+):
+    poses = replace(make_predictions(), track=np.zeros((10, 1), int))
+    write_poses(poses, tmp_path / "labels.slp")
+    viewer.open(tmp_path / "labels.slp", plugin="napari-semimultipose")
+    before = list(viewer.layers)
+    viewer.layers["labels"].name = name
+    widget = open_widget(AnnotateWidget)
+    assert widget.document.points.name == name
+    kinds = [type(layer) for layer in viewer.layers]
+    assert (kinds.count(Tracks), kinds.count(Vectors)) == (0, 1)
+    assert widget.document.view.vectors not in before
 
 
 def test_predictions_are_corrected_in_place(viewer, image, open_widget, hand):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_semimultipose.layers.points import METADATA_KEY
 from napari_semimultipose.layers.style import ANIMAL_PALETTE, PoseStyle
 from napari_semimultipose.poses import Poses
 
@@ -60,7 +61,8 @@ def tracks_layer_data(
     if not len(data):
         return None
     style = style or PoseStyle.fitting(poses)
-    return data, {"name": name, **tracks_look(features, style)}, "tracks"
+    look = {**tracks_look(features, style), "metadata": {METADATA_KEY: "tracks"}}
+    return data, {"name": name, **look}, "tracks"
 
 
 def tracks_look(features: pd.DataFrame, style: PoseStyle) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
-from napari.layers import Image, Points, Vectors
+from napari.layers import Image, Points
 
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers import edits
@@ -18,7 +18,6 @@ from napari_semimultipose.layers.geometry import image_shape, n_frames
 from napari_semimultipose.layers.labelling import LabelSession
 from napari_semimultipose.layers.mouse import MouseLabelling
 from napari_semimultipose.layers.points import (
-    METADATA_KEY,
     info_from_metadata,
     poses_from_layer,
 )
@@ -34,6 +33,7 @@ from napari_semimultipose.widgets.recordings import (
     shows,
     video_of,
 )
+from napari_semimultipose.widgets.still_layers import remove_still
 from napari_semimultipose.widgets.suggested import labelled_in, predictions_on, suggested_frames
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class LabelsDocument:
             videos = list(poses.videos)
             videos[video] = video_of(image)
             poses = replace(poses, videos=tuple(videos))
-        _remove_still_lines(viewer, points)
+        remove_still(viewer, points)
         if points.ndim == 3:
             return cls(viewer, PoseStore(poses), image, video, points=points, path=file)
         name = points.name  # points of a single image cannot get the axis of frames
@@ -459,12 +459,3 @@ def free_layer_name(viewer: napari.Viewer, name: str) -> str:
     taken = {layer.name for layer in viewer.layers}
     names = [name, *(f"{name} {i}" for i in range(2, len(taken) + 3))]
     return next(n for n in names if n not in taken)
-
-
-def _remove_still_lines(viewer: napari.Viewer, points: Points) -> None:
-    """Remove the lines that a reader drew for the points: they would not follow the edits."""
-    name: Any = f"{points.name} skeleton"
-    if name in viewer.layers:
-        lines = viewer.layers[name]
-        if isinstance(lines, Vectors) and lines.metadata.get(METADATA_KEY) == "skeleton":
-            viewer.layers.remove(lines)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari.layers import Points, Tracks, Vectors
+from napari.layers import Points
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_semimultipose.layers.geometry import n_frames
-from napari_semimultipose.layers.points import METADATA_KEY, info_from_metadata, poses_from_layer
+from napari_semimultipose.layers.points import info_from_metadata, poses_from_layer
 from napari_semimultipose.layers.predictions import PredictionLayers
 from napari_semimultipose.layers.store import PoseStore
 from napari_semimultipose.layers.view import PoseView
@@ -18,6 +18,7 @@ from napari_semimultipose.poses import Poses
 from napari_semimultipose.widgets.document import document_of
 from napari_semimultipose.widgets.layer_frames import holds_poses, is_frames, is_points
 from napari_semimultipose.widgets.recordings import image_of
+from napari_semimultipose.widgets.still_layers import remove_still
 
 if TYPE_CHECKING:
     import napari
@@ -67,7 +68,7 @@ def layers_of(viewer: napari.Viewer, points: Points) -> PredictionLayers:
     if info is not None and info.store is not None and view is not None:
         return PredictionLayers(viewer, info.store, video=video, image=view.image, points=points)
     poses = poses_from_layer(points)
-    _remove_still(viewer, points)
+    remove_still(viewer, points)
     return PredictionLayers(
         viewer, poses, video=video, image=_recording_of(viewer, points), points=points
     )
@@ -108,14 +109,3 @@ def _recording_of(viewer: napari.Viewer, points: Points) -> Image | None:
         return image
     stacks = [layer for layer in viewer.layers if is_frames(layer) and n_frames(layer) > 1]
     return stacks[0] if len(stacks) == 1 else None
-
-
-def _remove_still(viewer: napari.Viewer, points: Points) -> None:
-    """Remove lines and paths that a reader drew for the points: they would not follow the edits."""
-    names: dict[str, type[Layer]] = {"skeleton": Vectors, "tracks": Tracks}
-    for ending, kind in names.items():
-        layer = next((x for x in viewer.layers if x.name == f"{points.name} {ending}"), None)
-        if not isinstance(layer, kind):
-            continue
-        if kind is Tracks or layer.metadata.get(METADATA_KEY) == "skeleton":
-            viewer.layers.remove(layer)
