@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_semimultipose.io.journal import Edit, Journal, Origin, Table, Videos, recover
 from napari_semimultipose.io.lock import FileLock, LockedError
+from napari_semimultipose.layers.history import History
 from napari_semimultipose.layers.store import Change, PoseStore
 from napari_semimultipose.poses import Source
 from napari_semimultipose.widgets import spare_journal
@@ -95,6 +96,8 @@ class Autosave:
         self._job: Future[None] | None = None
         self._spare: SpareJournal | None = None
         self._prepared_at = -PATIENCE_S
+        # What the table was when it held no more than the file; None: it did not since this began.
+        self._kept_state: object = self._state
         store.listeners.append(self._on_change)
 
     @property
@@ -106,6 +109,15 @@ class Autosave:
     def paths(self) -> set[Path]:
         """Files that hold these labels and no others."""
         return {path for path in (self.path, self._replaced) if path is not None}
+
+    @property
+    def _state(self) -> object:
+        return History.of(self.store).state
+
+    @property
+    def _undone(self) -> bool:
+        """Whether everything in the journal was taken back."""
+        return bool(self.paths) and self._state is self._kept_state
 
     # ----------------------------------------------------------------- writing
 
@@ -123,6 +135,7 @@ class Autosave:
                 kept = self._journal is None and not self.error and not added
                 if kept and not _has_labels(store):
                     self._written, self._videos = store.revision, store.videos
+                    self._kept_state = self._state
                     return
                 if self._is_large:
                     self._whole = True
@@ -267,6 +280,8 @@ class Autosave:
         quiet = now - self._changed_at >= QUIET_S
         if self._job is not None and self._job.done():
             self._collect()
+        if quiet and self._undone:
+            self.saved(self.labels, self.format)
         if quiet and now >= self._retry_at:
             self._write_in_peace(now)
         if now - self._seen_at >= SIGN_OF_LIFE_S:
@@ -324,6 +339,8 @@ class Autosave:
     def flush(self) -> None:
         """Bring everything to the disk now; works while the program ends as well."""
         self._collect()
+        if self._undone:
+            self.saved(self.labels, self.format)
         if self.behind:
             self._write(None)
         if self._journal is not None and self._journal.unsynced:
@@ -335,13 +352,13 @@ class Autosave:
 
     # ------------------------------------------------------------ beginning, end
 
-    def saved(self, labels: Path, format: str | None) -> None:
-        """Take away the journal: the labels are in a labels file as they are now."""
+    def saved(self, labels: Path | None, format: str | None) -> None:
+        """Take away the journal: there is nothing in it that the labels file does not hold."""
         mine = self._lock is None or self._lock.mine
         paths = self.paths if mine else set()
         self._close()
         self.labels, self.format, self.path, self._replaced = labels, format, None, None
-        self._written = self.store.revision
+        self._written, self._kept_state = self.store.revision, self._state
         self.error = ""
         for path in paths:
             path.unlink(missing_ok=True)
@@ -358,7 +375,7 @@ class Autosave:
             return
         if path.name.endswith(SUFFIX) and recover(path).damaged:
             shutil.copy2(path, free_name(path, DAMAGED))
-        self.path = path
+        self.path, self._kept_state = path, None
 
     def pause(self) -> None:
         """Write what is missing and let go of the file; the next edit takes it up again."""

@@ -59,6 +59,38 @@ def assert_equal(a: Poses, b: Poses, fields: tuple[str, ...] = FIELDS) -> None:
     assert a.n_instances == b.n_instances
 
 
+@pytest.mark.parametrize("end", ["tick", "close"])
+def test_edits_that_were_all_undone_leave_no_journal(place, tmp_path, monkeypatch, end) -> None:
+    monkeypatch.setattr(autosave, "QUIET_S", 0.0)
+    store = new_store()
+    place_point(store, frame=3)
+    labels = tmp_path / "labels.slp"
+    keeper, history = Autosave(store, place, labels), History.of(store)
+    place_point(store)
+    kept = keeper.path
+    history.undo()
+    getattr(keeper, end)()
+    assert not kept.exists()
+    if end == "tick":
+        history.redo()
+        assert recover(keeper.path).poses.n_instances == 2
+        assert keeper.labels == labels
+
+
+def test_unsaved_labels_stay_when_later_edits_are_undone(place) -> None:
+    store = new_store()
+    keeper = Autosave(store, place)
+    place_point(store)
+    kept = keeper.path
+    keeper.close()
+    again = Autosave(store, place)
+    again.adopt(kept)
+    place_point(store, frame=1)
+    History.of(store).undo()
+    again.close()
+    assert recover(kept).poses.n_instances == 1
+
+
 # ----------------------------------------------------------------------- kill
 
 
