@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semimultipose.layers.canvas import drawn_once
+from napari_semimultipose.layers.geometry import geometry_of, lay
 from napari_semimultipose.layers.store import Change
 from napari_semimultipose.layers.style import animal_number
 from napari_semimultipose.layers.view import PoseView
@@ -23,7 +24,6 @@ PROBABILITY = 0.95
 # Radius in standard deviations: chi-squared with two degrees of freedom.
 RADIUS = float(np.sqrt(-2.0 * np.log(1.0 - PROBABILITY)))
 _CORNERS = 20
-_GEOMETRY = ("scale", "translate", "units")
 # About so many lines are handed to napari at once; Shapes would take a hundred times as long.
 _LINES = 8000
 
@@ -63,13 +63,14 @@ class Ellipses:
             vector_style="line",
             edge_width=max(0.5, 0.1 * view.style.size_px),
             opacity=0.9,
-            **{key: getattr(points, key) for key in _GEOMETRY},
+            **geometry_of(view.image),
         )
         layers = view.viewer.layers
         layers.insert(layers.index(points), self.layer)
         layers.selection.active = points
         view.frame_listeners.append(self._on_frame)
         view.video_listeners.append(self._on_video)
+        view.place_listeners.append(self._on_moved)
         view.close_listeners.append(self.close)
         view.store.listeners.append(self._on_store)
         layers.events.removed.connect(self._on_removed)
@@ -97,9 +98,11 @@ class Ellipses:
             self.refresh()
 
     def _on_video(self, video: int) -> None:
-        for key in _GEOMETRY:
-            setattr(self.layer, key, getattr(self.view.points, key))
+        self._on_moved()
         self.refresh()
+
+    def _on_moved(self) -> None:
+        lay((self.layer,), self.view.image)
 
     def _on_store(self, change: Change | None) -> None:
         self.refresh()
@@ -117,6 +120,7 @@ class Ellipses:
         for listeners, mine in (
             (view.frame_listeners, self._on_frame),
             (view.video_listeners, self._on_video),
+            (view.place_listeners, self._on_moved),
             (view.close_listeners, self.close),
             (view.store.listeners, self._on_store),
         ):

@@ -204,9 +204,7 @@ class PredictionLayers:
 
     def _on_video(self, video: int) -> None:
         """Lay the paths of another video over its frames."""
-        if self.tracks is not None:
-            for name, value in geometry_of(self.view.image).items():
-                setattr(self.tracks, name, value)
+        lay((self.tracks,), self.view.image)
         self._move_tracks()
 
     def _move_tracks(self) -> None:

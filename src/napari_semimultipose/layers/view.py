@@ -219,6 +219,7 @@ class PoseView:
         follow(image, self._on_image_moved)
         self.points.metadata[METADATA_KEY] = self._info()
         lay((self.points, self.vectors), image)
+        self._frame = self.frame  # where the recording has another time scale
         self.refresh()
         for listener in list(self.video_listeners) if other else ():
             listener(video)

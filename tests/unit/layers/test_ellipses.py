@@ -101,5 +101,8 @@ def test_the_ellipses_are_those_of_the_video_that_is_shown(poses: Poses) -> None
     view.show_video(1, images[1])
     assert len(ellipses.layer.data) == 20 * 4
     np.testing.assert_array_equal(ellipses.layer.scale, (1, 0.5, 0.5))
+    images[1].translate = (0, 10, 20)  # they lie on the keypoints, wherever the frames are laid
+    np.testing.assert_array_equal(ellipses.layer.translate, (0, 10, 20))
     ellipses.close()
     assert not view.video_listeners
+    assert not view.place_listeners

@@ -374,3 +374,19 @@ def test_the_extent_follows_the_points_though_it_is_not_looked_up_on_every_frame
     assert np.asarray(view.points.extent.data)[1].tolist() == [2, 70, 90]
     view.points.translate = (0, 10, 10)
     assert np.asarray(view.points.extent.world)[1, 1:].max() >= 100
+
+
+def test_the_frame_is_that_of_the_recording_that_is_shown_now() -> None:
+    """Of another time scale: clicks and marks are of the frame under the slider at once."""
+    viewer = ViewerModel()
+    images = [
+        viewer.add_image(np.zeros((40, 20, 20)), contrast_limits=(0, 1), scale=(s, 1, 1))
+        for s in (1, 2)
+    ]
+    xy = np.full((2, 1, 3, 2), 5.0) + 4 * np.arange(3)[:, None]
+    poses = Poses(SKELETON, xy, [10, 5], video=[0, 1], videos=(Video("A"), Video("B")))
+    view = PoseView(viewer, PoseStore(poses), image=images[0])
+    view.go_to(10)
+    view.show_video(1, images[1])
+    assert view.frame == 5
+    assert view.hit((10, 9, 9), 10.0) is not None
