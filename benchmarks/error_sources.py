@@ -27,8 +27,8 @@ from tables import markdown
 from napari_semimultipose import api
 from napari_semimultipose.config import EvaluateConfig
 from napari_semimultipose.evaluation.detection import match_one_to_one
-from napari_semimultipose.io.pairing import pair_frames
 from napari_semimultipose.evaluation.scores import animal_areas
+from napari_semimultipose.io.pairing import pair_frames
 from napari_semimultipose.matching import oks
 from napari_semimultipose.poses import Poses
 from napari_semimultipose.sources import rows_named

@@ -16,14 +16,15 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_semimultipose.config import Config
-from napari_semimultipose.errors import FramesError
+from napari_semimultipose.errors import FramesError, LabelsError
 from napari_semimultipose.inference import members  # noqa: F401  # before its parts are replaced
 from napari_semimultipose.io.labels import FORMATS, read_poses, write_poses
 from napari_semimultipose.io.sample import make_recording
 from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.points import poses_from_layer
+from napari_semimultipose.layers.store import SkeletonChange
 from napari_semimultipose.models.checkpoint import ModelInfo, write_info
-from napari_semimultipose.poses import Poses, Source
+from napari_semimultipose.poses import Poses, Skeleton, Source
 from napari_semimultipose.training.events import Failed
 from napari_semimultipose.widgets import jobs, label_files, report_export, video_export, worker
 from napari_semimultipose.widgets import predict as predict_module
@@ -452,12 +453,19 @@ def test_corrections_made_while_it_runs_are_kept(viewer, widget, play, qtbot, re
     store = widget._result.layers.store
     qtbot.waitUntil(lambda: len(store) >= 4)
     edits.move_keypoints(store, [3], [0], [0], [[70.0, 9.0]])
+    longer = Skeleton((*store.skeleton.keypoints, "more"))
+    n = len(store.skeleton)
+    change = SkeletonChange("add", store.skeleton, longer, (*range(n), None))
+    with pytest.raises(LabelsError, match="still being predicted"):
+        store.set_skeleton(change)
     hold.set()
     qtbot.waitUntil(ended(widget), timeout=30_000)
     poses = widget.poses()
     assert poses.xy[3, 0, 0].tolist() == [70, 9]
     assert poses.track[3].tolist() == [0, 1]
     np.testing.assert_array_equal(poses.xy[3, 1], recording[1].xy[3, 1])
+    store.set_skeleton(change)
+    assert len(store.skeleton) == n + 1
     assert "1 animal stays as you corrected" in widget.message.text()
     assert "Save as" in widget.message.text()
 

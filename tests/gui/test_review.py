@@ -306,6 +306,17 @@ def test_an_animal_loses_its_identity_on_all_chosen_frames(widget, layers):
     assert "11 frames" in widget.form.message.text()
 
 
+def test_who_has_no_identity_gets_one_on_one_frame_only(widget, layers):
+    panel = widget.form.identities
+    panel.choose(2, -1)
+    panel.set_span(10, 20)
+    press(widget, "assign")
+    panel.choose(-1, 2)
+    press(widget, "assign")
+    assert "no identity cannot be followed" in widget.form.message.text()
+    assert not (tracks(layers)[10:21] == 2).any()
+
+
 def test_frames_whose_last_one_comes_before_the_first_one_are_refused(widget, layers):
     panel, before = widget.form.identities, tracks(layers)
     panel.choose(0, 2)

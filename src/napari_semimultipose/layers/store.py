@@ -149,6 +149,8 @@ class PoseStore:
         reversed any more.
     read_only : str
         Why nothing may be changed, in words for the user; "" when it may.
+    fixed_skeleton : str
+        Why the skeleton may not be changed; "" when it may.
     half_done : bool
         Whether more changes belong to the edit that is being made, see `half_way`.
     measured : Measured or None
@@ -163,6 +165,7 @@ class PoseStore:
         self._labelled: dict[int, tuple[int, dict[int, int]]] = {}
         self.generation = 0
         self.read_only = ""
+        self.fixed_skeleton = ""
         self._load(poses)
 
     def _load(self, poses: Poses) -> None:
@@ -190,7 +193,7 @@ class PoseStore:
         """
         other = PoseStore.__new__(PoseStore)
         other.listeners, other.revision = [], self.revision
-        other._labelled = {}
+        other._labelled, other.read_only, other.fixed_skeleton = {}, "", ""
         other.generation = self.generation
         other.skeleton, other.videos, other.track_names = (
             self.skeleton,
@@ -389,8 +392,12 @@ class PoseStore:
         ------
         ValueError
             When the change starts from another skeleton, or drops keypoints that animals have.
+        LabelsError
+            When it may not be changed, see `fixed_skeleton`.
         """
         self._check_writable()
+        if self.fixed_skeleton:
+            raise LabelsError(self.fixed_skeleton)
         if change.before != self.skeleton:
             raise ValueError("the change starts from another skeleton than that of the store")
         if (self.array("visible")[..., change.dropped] > 0).any():

@@ -66,6 +66,10 @@ class IdentityChanges:
             if track < 0:
                 return repair.unassign(store, a, first, last, self._video)
             return repair.swap(store, a, track, first, last, self._video)
+        if a < 0 and last is not None and last > first:
+            raise LabelsError(
+                "who has no identity cannot be followed over several frames: choose 'on this frame', and click on the animal"
+            )
         row = store.row(self._video, first)
         slots = [s for s in store.slots(row) if store.array("track")[row, s] == a]
         if self._clicked is not None and self._clicked[0] == row and self._clicked[1] in slots:

@@ -352,6 +352,7 @@ class PredictWidget(WorkWidget):
 
     def _on_ended(self) -> None:
         self._result.catch_up()
+        self._result.release()
         self._result.remove_empty()
         if self.progress.maximum() == 0:
             self.progress.setRange(0, 1)

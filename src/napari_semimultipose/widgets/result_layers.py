@@ -27,6 +27,8 @@ SHOW_S = 0.3
 SHOW_SHARE = 0.1
 """Greatest share of the time that updating the layers may take."""
 
+_FIXED = "these poses are still being predicted: change their skeleton when that is done"
+
 SOON_MS = 60
 """Between two new layers napari gets time to draw."""
 
@@ -58,6 +60,7 @@ class ResultLayers(QObject):
 
     def forget(self) -> None:
         """Leave the layers of before alone: the next result gets its own."""
+        self.release()
         self.layers = self._corrections = None
         self._waiting = []
         self._show_at = 0.0
@@ -68,6 +71,7 @@ class ResultLayers(QObject):
             self._viewer, poses, name=name, image=image, color_by=color_by, edges=False
         )
         self._corrections = Corrections(self.layers.store)
+        self.layers.store.fixed_skeleton = _FIXED
         self._show_later(self.layers.points, then=partial(self._add_edges, self.layers))
 
     def add(self, poses: Poses) -> None:
@@ -97,6 +101,7 @@ class ResultLayers(QObject):
         self._waiting, self._corrections = [], None
         if layers is None:
             return 0
+        self.release()
         corrected = None if corrections is None else corrections.end()
         n = 0
         with layers.view.one_refresh():
@@ -107,6 +112,11 @@ class ResultLayers(QObject):
                 n = corrected.apply_to(layers.store)
         self._soon(layers.show_tracks)
         return n
+
+    def release(self) -> None:
+        """Nothing more comes: the skeleton may be changed."""
+        if self.layers is not None:
+            self.layers.store.fixed_skeleton = ""
 
     def remove_empty(self) -> None:
         """Take the layers out again when not even one frame was predicted."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.layers import edits
 from napari_semimultipose.layers.points import (
     METADATA_KEY,
@@ -123,3 +124,11 @@ def test_labelled_frames_are_looked_for_once_between_changes() -> None:
     assert store.copy().labelled(0) == first
     store.replace(Poses(SKELETON, np.zeros((1, 1, 2, 2)), [7]))
     assert store.labelled(0) == {7: 1}
+
+
+def test_a_copy_may_be_changed_also_of_a_table_that_may_not() -> None:
+    store = PoseStore(poses())
+    store.read_only, store.fixed_skeleton = "somebody else", "busy"
+    with pytest.raises(LabelsError, match="somebody else"):
+        store.add_video(Video("new"))
+    assert store.copy().add_video(Video("new")) == 1
