@@ -165,12 +165,7 @@ def test_labels_open_with_their_video(tmp_path, viewer, plugin):
     images = tuple(f"{i}.png" for i in range(4))
     poses = truth.select([0, 2])
     poses = Poses.concatenate([poses])
-    labels = Poses(
-        **{
-            **vars(poses),
-            "videos": (Video(str(folder), images=images, shape=(64, 64)),),
-        }
-    )
+    labels = replace(poses, videos=(Video(str(folder), images=images, shape=(64, 64)),))
     write_poses(labels, tmp_path / "labels.slp")
     layers = viewer.open(tmp_path / "labels.slp", plugin=NAME)
     assert {type(layer) for layer in layers} >= {Image, Points, Vectors}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,9 +30,7 @@ def test_tracks_are_measured() -> None:
     xy = poses.xy.copy()
     xy[5:15, 1] = np.nan  # ten frames are longer than a movement may take
     score = np.where(np.arange(20)[:, None] < 10, 0.9, 0.5) * np.ones((1, 2))
-    courses = Courses.of(
-        Poses(**{**vars(poses), "xy": xy, "instance_score": score, "visible": None})
-    )
+    courses = Courses.of(replace(poses, xy=xy, instance_score=score, visible=None))
     first, second = courses.tracks
     assert (first.name, first.number, first.first, first.last) == ("ann", 0, 0, 19)
     assert (first.frames, first.pieces) == (20, 1)
@@ -96,7 +96,7 @@ def test_confidence_of_a_frame_is_that_of_its_least_sure_animal() -> None:
     )
     xy = poses.xy.copy()
     xy[2] = np.nan
-    courses = Courses.of(Poses(**{**vars(poses), "xy": xy, "visible": None}))
+    courses = Courses.of(replace(poses, xy=xy, visible=None))
     lowest, mean = courses.row_confidence()
     np.testing.assert_allclose(lowest, [0.4, 0.6, np.nan])
     np.testing.assert_allclose(mean, [0.65, 0.7, np.nan])
