@@ -24,40 +24,30 @@ class FramesError(SemiMultiPoseError):
     """A video, image folder or stack cannot be read."""
 
 
-class PartialPredictionError(FramesError):
-    """A recording could not be read to its end.
+class _KeptPosesError(SemiMultiPoseError):
+    """An error that keeps what was found.
 
     Parameters
     ----------
     message : str
     poses : Poses
-        What was found until then.
+        What was found.
     """
 
     def __init__(self, message: str, poses: Poses) -> None:
         super().__init__(message)
         self.poses = poses
 
-    def __reduce__(self) -> tuple[type[PartialPredictionError], tuple[str, Poses]]:
+    def __reduce__(self) -> tuple[type[_KeptPosesError], tuple[str, Poses]]:
         return type(self), (str(self), self.poses)
 
 
-class UnsavedPosesError(LabelsError):
-    """Poses that took long to make could not be written.
+class PartialPredictionError(_KeptPosesError, FramesError):
+    """A recording could not be read to its end; holds the poses of the frames before."""
 
-    Parameters
-    ----------
-    message : str
-    poses : Poses
-        What could not be written.
-    """
 
-    def __init__(self, message: str, poses: Poses) -> None:
-        super().__init__(message)
-        self.poses = poses
-
-    def __reduce__(self) -> tuple[type[UnsavedPosesError], tuple[str, Poses]]:
-        return type(self), (str(self), self.poses)
+class UnsavedPosesError(_KeptPosesError, LabelsError):
+    """Poses that took long to make could not be written; holds them."""
 
 
 class ConfigError(SemiMultiPoseError):

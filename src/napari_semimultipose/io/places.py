@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from napari_semimultipose.errors import LabelsError
 
 _MARK = "::"
 _NUMBER = re.compile(r"\d+$")
+_MOST_DIGITS = 9
 
 
 def embedded_place(file: str, dataset: str) -> str:
@@ -106,15 +106,17 @@ def match_names(wanted: Sequence[str], have: Sequence[str]) -> list[int | None]:
 def frame_numbers(images: Sequence[str]) -> list[int] | None:
     """Return the frame that each image was taken from, where the names tell: ``img0042.png`` from frame 42.
 
-    None where a name ends with no number, or two with the same one; and where the numbers follow each other, since
-    such a list is a recording itself, in which the place of an image is its frame.
+    None where a name ends with no number, with one that is too long for a frame, such as a time, or two names with the
+    same one; and where the images are counted from 1, since such a list is a recording itself, in which the
+    place of an image is its frame.
     """
     ends = [_NUMBER.search(PurePosixPath(name.replace("\\", "/")).stem) for name in images]
-    numbers = [int(end.group()) for end in ends if end is not None]
+    digits = [end.group() for end in ends if end is not None]
+    numbers = [int(text) for text in digits if len(text) <= _MOST_DIGITS]
     if not numbers or len(set(numbers)) < len(images):
         return None
-    follow = all(b - a == 1 for a, b in itertools.pairwise(numbers))
-    return None if follow else numbers
+    counted = len(numbers) > 1 and numbers == list(range(1, len(numbers) + 1))
+    return None if counted else numbers
 
 
 def same_place(a: Sequence[str], b: Sequence[str]) -> bool:

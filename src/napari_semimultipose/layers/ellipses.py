@@ -125,7 +125,7 @@ class Ellipses:
             (view.store.listeners, self._on_store),
         ):
             if mine in listeners:
-                listeners.remove(mine)  # type: ignore[arg-type]
+                listeners.remove(mine)  # type: ignore[arg-type]  # each takes what its list gives
         layers = view.viewer.layers
         layers.events.removed.disconnect(self._on_removed)
         if self.layer in layers:

@@ -49,14 +49,16 @@ def _matrix(image: Image, n: int) -> NDArray[np.float64]:
 
 def follow(image: Image | None, moved: Callable[[Any], None]) -> None:
     """Call a function whenever an image layer is laid elsewhere."""
-    for name in _MOVES if image is not None else ():
-        getattr(image.events, name).connect(moved)  # type: ignore[union-attr]
+    if image is not None:
+        for name in _MOVES:
+            getattr(image.events, name).connect(moved)
 
 
 def leave(image: Image | None, moved: Callable[[Any], None]) -> None:
     """Undo `follow`."""
-    for name in _MOVES if image is not None else ():
-        getattr(image.events, name).disconnect(moved)  # type: ignore[union-attr]
+    if image is not None:
+        for name in _MOVES:
+            getattr(image.events, name).disconnect(moved)
 
 
 def lay(layers: Iterable[Layer | None], image: Image | None) -> None:

@@ -123,9 +123,7 @@ def unassign(
     LabelsError
         When it is on none of these frames.
     """
-    row, slot, _ = _find(table, (track,), first, last, video)
-    if track < 0 or not len(row):
-        raise LabelsError(f"animal {track_name(table, track)} is not on these frames")
+    row, slot = _seen(table, track, first, last, video)
     name = f"call animal {track_name(table, track)} {track_name(table, -1)}"
     return _retrack(table, name, row, slot, np.full(len(row), -1))
 
@@ -195,9 +193,7 @@ def delete(
     LabelsError
         When it is on none of these frames.
     """
-    row, slot, _ = _find(table, (track,), first, last, video)
-    if track < 0 or not len(row):
-        raise LabelsError(f"animal {track_name(table, track)} is not on these frames")
+    row, slot = _seen(table, track, first, last, video)
     before = _values(table, row, slot)
     name = f"delete animal {track_name(table, track)}"
     return make_change(name, row, slot, before, emptied(before, np.ones(len(row), bool)))
@@ -369,6 +365,16 @@ def rows_between(table: Table, first: int, last: int | None, video: int) -> IntA
     if (np.diff(frame[rows]) < 0).any():
         rows = rows[np.argsort(frame[rows], kind="stable")]
     return rows
+
+
+def _seen(
+    table: Table, track: int, first: int, last: int | None, video: int
+) -> tuple[IntArray, IntArray]:
+    """Rows and slots [M] of an animal with an identity on some frames, of which it is on one at least."""
+    row, slot, _ = _find(table, (track,), first, last, video)
+    if track < 0 or not len(row):
+        raise LabelsError(f"animal {track_name(table, track)} is not on these frames")
+    return row, slot
 
 
 def _find(

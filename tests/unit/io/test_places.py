@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from napari_semimultipose.errors import LabelsError
 from napari_semimultipose.io.places import (
     embedded_place,
+    frame_numbers,
     match_names,
     name_parts,
     recording_names,
@@ -71,3 +72,22 @@ def test_embedded_places_can_be_taken_apart():
     )
     for path in ("clip.mp4", r"C:\a.mp4", "", "::video0"):
         assert split_embedded(path) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        (["d/img0042.png"], [42]),
+        (["d\\img42.png", "d\\img43.png"], [42, 43]),
+        (["img1.png", "img2.png", "img3.png"], None),  # a recording, counted from 1
+        (["img1.png"], [1]),
+        (["a1.png", "b1.png"], None),
+        (["a1.png", "b.png"], None),
+        (["20261129153012123456.png", "20261129153012123999.png"], None),  # times
+        ([], None),
+    ],
+)
+def test_names_tell_the_frames_that_images_were_taken_from(
+    names: list[str], frames: list[int] | None
+) -> None:
+    assert frame_numbers(names) == frames

@@ -78,7 +78,7 @@ def test_labels_belong_to_recordings_of_their_name(
 def test_pictures_of_a_video_are_the_frames_that_their_names_say() -> None:
     labels = poses([0, 1, 2], (Video("a", ("img002.png", "img007.png", "img300.png")),))
     assert poses_of_recording(labels, recording(path="a.mp4")).frame.tolist() == [2, 7]
-    labels = poses([0, 1, 2], (Video("a", ("img002.png", "img003.png", "img004.png")),))
+    labels = poses([0, 1, 2], (Video("a", ("img001.png", "img002.png", "img003.png")),))
     assert poses_of_recording(labels, recording(path="a.mp4")).frame.tolist() == [0, 1, 2]
 
 
